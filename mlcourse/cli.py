@@ -1,0 +1,247 @@
+"""The `mlcourse` command: open the course, see progress, check and reset work, look after the installation."""
+
+from __future__ import annotations
+
+import os
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+import mlcourse
+from mlcourse.folder import Stop, course, find, lay, lessons, plain, restore
+from mlcourse.jupyter import code, execute, fault, serve
+
+NOT_RUN = {"outcome": "not run", "message": "Its check was not reached."}
+COLOURS = {"passed": "green", "fragile": "yellow", "not yet": "red"}
+
+app = typer.Typer(
+    help="From Python to production: a course of checked notebooks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+Dir = Annotated[Path | None, typer.Option("--dir", help="The course folder; else the one you are in.")]
+
+
+def main(args: list[str] | None = None) -> int:
+    """Exit code of the command. Every foreseen end is a sentence for the learner, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # an old Windows console knows few characters
+    try:
+        app(args, prog_name="mlcourse")
+    except (SystemExit, KeyboardInterrupt) as end:
+        if (ended := getattr(end, "code", 130)) != 130:
+            return int(ended or 0)
+        return _say("Stopped. Nothing is lost: run the same command again.", 130)
+    except Stop as stop:
+        return _say(str(stop), stop.code)
+    except OSError as error:
+        return _say(plain(error), 1)
+    except Exception as error:
+        if "MLCOURSE_TRACEBACK" in os.environ:
+            raise
+        what = f"mlcourse stopped on something unforeseen, {type(error).__name__}: {error}"
+        return _say(f"{what}. Run `mlcourse doctor`; MLCOURSE_TRACEBACK=1 shows where it was.", 1)
+    return 0
+
+
+def _say(text: str, code: int) -> int:
+    Console(stderr=True, highlight=False, markup=False).print(text, soft_wrap=True)
+    return code
+
+
+def _print(*parts: object) -> None:
+    Console(highlight=False, markup=False).print(*parts, soft_wrap=not isinstance(parts[0], Table))
+
+
+def _count(things: list, word: str) -> str:
+    return f"{len(things) or 'no'} {word}{'' if len(things) == 1 else 's'}"
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for header in headers:
+        table.add_column(header, no_wrap=header not in ("Message", "Found"), overflow="fold")
+    return table
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        _print(f"mlcourse {mlcourse.__version__}, Python {sys.version.split()[0]}")
+        raise typer.Exit
+
+
+def _root(dir: Path | None, start: Path | None = None) -> Path | None:
+    # The course folder that is named, or holds `start`, or lies as my-course in it.
+    from mlcourse.exercises.progress import folder
+
+    here = dir or start or Path.cwd()
+    return folder(here) or folder(here / "my-course")
+
+
+def _need(dir: Path | None, start: Path | None = None) -> Path:
+    if root := _root(dir, start):
+        return root
+    here = dir or Path.cwd()
+    raise Stop(f"There is no course folder at {here}: `mlcourse learn` makes one, `--dir` names one.", 2)
+
+
+@app.command()
+def learn(
+    dir: Annotated[
+        Path | None, typer.Argument(help="Your folder; else the one you are in, or my-course.")
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the course in your browser.")] = True,
+    start: Annotated[bool, typer.Option(help="Start JupyterLab; --no-start only lays the lessons.")] = True,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Else a free one, 8888 first.")] = None,
+) -> None:
+    """Lay the lessons in your folder, never over your work, and open JupyterLab on the home page."""
+    root = (dir or _root(None) or Path("my-course")).expanduser().resolve()
+    if root.exists() and not root.is_dir():
+        raise Stop(f"{root} is a file: name another folder.", 2)
+    if root == course().parent or root.is_relative_to(course()):
+        raise Stop(f"{root} holds the course itself: name a folder of your own, such as my-course.", 2)
+    done = lay(root)
+    if done["added"]:
+        _print(f"Laid {_count(done['added'], 'file')} in {root}.")
+    if done["waiting"]:
+        _print(
+            f"The course has a newer version of {_count(done['waiting'], 'file')}: `mlcourse update` brings it."
+        )
+    if start:
+        serve(root, browser, port, _open)
+        _print(f"JupyterLab is stopped. Your work is in {root}.")
+
+
+def _open(address: str) -> None:
+    _print(f"The course is open at\n\n    {address}\n\nCtrl-C here ends it.")
+
+
+@app.command()
+def status(dir: Dir = None) -> None:
+    """Show how far you are in each stage, and what comes next."""
+    from mlcourse.exercises.engine import exercises
+    from mlcourse.exercises.progress import Progress as Record
+
+    record = Record(_need(dir))
+    passed = {id for id, entry in record.read().items() if entry["passed"]}
+    table = _table("Stage", "Lessons", "Progress", "Exercises passed")
+    ahead = []
+    for stage, group in groupby(lessons(), key=lambda lesson: lesson.stage):
+        here = [(lesson, exercise) for lesson in group for exercise in exercises(lesson.name)]
+        left = [(lesson, exercise) for lesson, exercise in here if exercise.id not in passed]
+        if here:
+            numbers = sorted({lesson.number for lesson, _ in here})
+            done, all = len(here) - len(left), len(here)
+            table.add_row(stage, " ".join(numbers), ProgressBar(all, done, width=24), f"{done} of {all}")
+        ahead += left
+    _print(table)
+    if record.trouble:
+        _say(record.trouble, 0)
+    if not ahead:
+        return _print("\nEvery exercise is passed.")
+    lesson, exercise = ahead[0]
+    _print(f"\nNext: {exercise.id}, {exercise.title}, in {lesson.path}\n      {lesson.number} {lesson.title}")
+
+
+@app.command()
+def check(
+    lesson: Annotated[str, typer.Argument(help="Such as 06, frame or 1_frame/06_frame.ipynb.")],
+    dir: Dir = None,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds that one cell may take.")] = 120,
+) -> None:
+    """Run your notebook of a lesson from top to bottom in a fresh kernel; exit code 0 if all of it is right."""
+    from mlcourse.exercises.card import MIME
+    from mlcourse.exercises.engine import exercises
+
+    wanted = find(lesson)
+    given = Path(lesson).resolve() if lesson.endswith(".ipynb") and Path(lesson).is_file() else None
+    root = _need(dir, given and given.parent)
+    path = given or root / wanted.path
+    cells, stop = _run(code(path), root, path.parent, timeout, f"{wanted.number} {wanted.title}")
+    shown = [(cell, out) for cell in cells for out in cell.outputs]
+    faults = [fault(cell, out) for cell, out in shown if out.output_type == "error"] + [stop] * bool(stop)
+    said = [out.data[MIME] for _, out in shown if MIME in out.get("data", {})]
+    outcomes = {e.id: NOT_RUN for e in exercises(wanted.name)} | {entry["id"]: entry for entry in said}
+    if outcomes:
+        _print(_outcomes(outcomes))
+    for text in faults:
+        _print(f"\n{text}")
+    passed = sum(entry["outcome"] == "passed" for entry in outcomes.values())
+    _print(f"\n{passed} of {len(outcomes)} exercises passed, {_count(faults, 'cell')} failed.")
+    raise typer.Exit(int(passed < len(outcomes) or bool(faults)))
+
+
+def _run(sources: list[str], root: Path, cwd: Path, seconds: int, title: str) -> tuple[list, str]:
+    says = TextColumn("{task.description}", markup=False)
+    with Progress(says, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), transient=True) as bar:
+        task = bar.add_task(title, total=len(sources))
+        return execute(sources, root, cwd, seconds, lambda: bar.advance(task))
+
+
+def _outcomes(outcomes: dict[str, dict]) -> Table:
+    table = _table("Exercise", "Outcome", "Message")
+    for id, entry in outcomes.items():
+        outcome = entry["outcome"]
+        table.add_row(Text(id), Text(outcome, COLOURS.get(outcome, "")), Text(entry["message"]))
+    return table
+
+
+@app.command()
+def reset(exercise: Annotated[str, typer.Argument(help="Such as frame-1.")], dir: Dir = None) -> None:
+    """Put an exercise's starter back into your notebook; your answer is kept in .mlcourse/answers."""
+    from mlcourse.exercises.progress import Progress as Record
+
+    root = _need(dir)
+    kept = restore(root, exercise)
+    record = Record(root)
+    record.reset(exercise)
+    if record.trouble:
+        raise Stop(record.trouble)
+    if kept is None:
+        return _print(f"{exercise} is as the course gave it; its tries and hints are forgotten.")
+    _print(f"{exercise} is as the course gave it. Your answer is kept in {kept.relative_to(root)}.")
+    _print("If the notebook is open in JupyterLab: File > Reload Notebook from Disk.")
+
+
+@app.command()
+def update(dir: Dir = None) -> None:
+    """Bring new lessons, and newer ones where you changed nothing; yours stay as they are."""
+    words = {
+        "added": "new",
+        "replaced": "newer (you had not changed it)",
+        "beside": "newer, laid beside yours, which stays as it is",
+    }
+    done = lay(_need(dir), update=True)
+    for what, word in words.items():
+        for path in done[what]:
+            _print(f"{path}: {word}")
+    if not any(done.values()):
+        _print("Every lesson is the newest already.")
+
+
+@app.command()
+def doctor(dir: Dir = None) -> None:
+    """Look at versions, data, disk, kernel and your folder: what is wrong, and the mend."""
+    from mlcourse.doctor import examine
+
+    root = _root(dir)
+    table = _table("", "What", "Found")
+    wrong = 0
+    for what, found, mend in examine(root):
+        wrong += bool(mend)
+        state = Text("wrong", "red") if mend else Text("ok", "green")
+        table.add_row(state, what, Text(f"{found}\n{mend}".strip()))
+    _print(table)
+    if not root:
+        _print("No course folder here yet: `mlcourse learn` makes one.")
+    raise typer.Exit(int(wrong > 0))

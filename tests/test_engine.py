@@ -1,0 +1,284 @@
+"""The engine against answers that misbehave: each gets a message, none an exception, none a pass."""
+
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlcourse.exercises import guard
+from mlcourse.exercises.compare import changed, describe, difference, same
+from mlcourse.exercises.engine import (
+    FRAGILE,
+    NOT_YET,
+    PASSED,
+    TO_DO,
+    Case,
+    Exercise,
+    Mistake,
+    ____,
+    find,
+    judge,
+)
+
+
+class Share(Exercise):
+    id = "toy-1"
+    title = "Share of true values"
+    starter = "def share(flags):\n    return ____\n"
+    hints = ("A mean.", "Of nothing, say 0.")
+    solutions = (
+        "def share(flags):\n    return float(np.mean(flags)) if len(flags) else 0.0",
+        "def share(flags):\n    return sum(map(int, flags)) / max(1, len(flags))",
+    )
+    mistakes = (
+        Mistake(
+            "counts", "def share(flags):\n    return float(np.sum(flags))", "That is a count, not a share."
+        ),
+        Mistake(
+            "the other share",
+            "def share(flags):\n    return 1 - float(np.mean(flags)) if len(flags) else 0.0",
+            "You count the false ones.",
+        ),
+        Mistake(
+            "empties its input",
+            "def share(flags):\n    n = max(1, len(flags))\n    s = sum(map(int, flags)) / n\n"
+            "    flags[:] = flags[::-1]\n    return s",
+            "You turn the list round.",
+        ),
+    )
+    seconds = 1.0
+
+    def cases(self, rng):
+        yield Case(([True, False, False, False, True],))
+        yield Case(([*(rng.random(20) < 0.3), True],))
+        yield Case(([],), edge="no flags at all")
+
+
+TOY = Share()
+RIGHT = TOY.reference
+
+
+def outcome(answer, exercise=TOY):
+    return judge(exercise, answer, seed=1)
+
+
+def test_four_outcomes():
+    assert outcome(____).kind == outcome(TOY.answer(TOY.starter)).kind == TO_DO
+    assert outcome(lambda flags: 7).kind == NOT_YET
+    fragile = outcome(lambda flags: sum(flags) / len(flags))
+    assert (
+        fragile.kind == FRAGILE
+        and "no flags at all" in fragile.message
+        and "ZeroDivisionError" in fragile.message
+    )
+    assert outcome(RIGHT).kind == PASSED
+
+
+def test_a_blank_left_inside_is_to_do():
+    assert outcome(lambda flags: ____ / len(flags)).kind == TO_DO
+    assert outcome(lambda flags: ____.mean()).kind == TO_DO
+    assert outcome(lambda flags: sum(flags) / ____).kind == TO_DO
+
+
+def test_mistakes_are_known_by_what_they_do():
+    def written_otherwise(flags):
+        n = 0
+        for flag in flags:
+            n = n + bool(flag)
+        return n
+
+    assert outcome(written_otherwise).mistake == "counts"
+    assert "You turn the list round." in outcome(TOY.answer(TOY.mistakes[2].code)).message
+
+
+def loops(flags):
+    while True:
+        try:
+            sum(flags)
+        except:  # noqa: E722
+            pass
+
+
+def test_an_endless_loop_is_stopped():
+    said = outcome(loops)
+    assert said.kind == NOT_YET and "stopped after 1 s" in said.message
+    assert not [t for t in threading.enumerate() if t.name == "mlcourse-check"], "the loop is really over"
+
+
+def test_a_loop_that_cannot_be_stopped_is_told(monkeypatch):
+    def sleeps(flags):
+        time.sleep(8)
+
+    assert "restart the kernel" in outcome(sleeps).message
+
+
+def test_a_flood_of_text_is_held_back(capsys):
+    def prints(flags):
+        print("x" * 1_000_000)
+        return RIGHT(flags)
+
+    said = outcome(prints)
+    assert said.kind == PASSED and "3,000,003 characters" in said.message
+    assert capsys.readouterr().out == ""
+
+
+def test_replacing_numpy_is_undone():
+    mean = np.mean
+
+    def patches(flags):
+        np.mean = lambda x: 0.4
+        return np.mean(flags)
+
+    said = outcome(patches)
+    assert said.kind == NOT_YET and "numpy.mean" in said.message and np.mean is mean
+
+
+def test_numpy_replaced_before_the_check_is_undone():
+    mean = np.mean
+    np.mean = lambda x: 0.4
+    said = outcome(lambda flags: np.mean(flags))
+    assert said.kind == NOT_YET and "numpy.mean" in said.message and np.mean is mean
+    assert outcome(RIGHT).kind == PASSED
+
+
+@pytest.mark.parametrize("answer, words", [
+    (3, "must be a function"),
+    (None, "must be a function"),
+    (lambda: 1, "TypeError"),
+    (lambda flags: None, "returned None"),
+    (lambda flags: (f for f in flags), "returned a generator"),
+    (lambda flags: map(int, flags), "returned a map"),
+    (lambda flags: float("nan"), "NaN means"),
+    (lambda flags: exit(), "SystemExit"),
+    (lambda flags: flags.nothing, "AttributeError"),
+    (lambda flags: (lambda f: f(f))(lambda f: f(f)), "RecursionError"),
+    (lambda flags: "0.4", "expected"),
+    (lambda flags: pd.DataFrame(), "expected"),
+])  # fmt: skip
+def test_wrong_kinds_of_answer(answer, words):
+    said = outcome(answer)
+    assert said.kind == NOT_YET and words in said.message
+
+
+def test_a_changed_input_makes_a_right_answer_fragile():
+    def sorts(flags):
+        flags.sort()
+        return RIGHT(flags)
+
+    assert outcome(sorts).kind == FRAGILE
+
+
+class Asks(Share):
+    def check(self, answer, rng):
+        self.require(0 <= self.ask(answer, [True, False]) <= 1, "A share lies between 0 and 1.")
+
+
+def test_an_own_check_sees_a_changed_input():
+    def sorts(flags):
+        flags.sort()
+        return 0.5
+
+    assert outcome(sorts, Asks()).kind == FRAGILE
+    assert outcome(lambda flags: 2, Asks()).message == "A share lies between 0 and 1."
+    assert outcome(lambda flags: 0.5, Asks()).kind == PASSED
+
+
+def test_a_check_that_could_not_run_is_never_passed():
+    class Broken(Share):
+        def check(self, answer, rng):
+            raise RuntimeError("no data")
+
+    said = outcome(RIGHT, Broken())
+    assert said.kind == NOT_YET and "not judged" in said.message and "no data" in said.message
+
+
+def test_documented_errors_are_asked_for():
+    class Strict(Share):
+        solutions = ("def share(flags):\n    if not len(flags):\n        raise ValueError('flags is empty')\n"
+                     "    return float(np.mean(flags))",) * 2  # fmt: skip
+
+    assert outcome(Strict().reference, Strict()).kind == PASSED
+    said = outcome(RIGHT, Strict())
+    assert said.kind == FRAGILE and "should raise ValueError" in said.message
+
+
+def test_same_seed_same_outcome():
+    wrong = lambda flags: sum(flags)
+    assert judge(TOY, wrong, 5) == judge(TOY, wrong, 5)
+    assert judge(TOY, wrong).seed != judge(TOY, wrong).seed
+
+
+def test_ctrl_c_reaches_the_learner_and_stops_the_answer(monkeypatch):
+    def interrupted(self, timeout=None):
+        if timeout and timeout >= 1:
+            raise KeyboardInterrupt
+        return join(self, timeout)
+
+    before, join = threading.enumerate(), threading.Thread.join
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        guard.run(lambda: loops([1]), 5)
+    assert set(threading.enumerate()) <= set(before)
+
+
+@pytest.mark.parametrize("got, want", [
+    ([1.0, 2.0], np.array([1, 2])),
+    (pd.Series([1.0, np.nan]), [1.0, np.nan]),
+    (np.float64(0.3), 0.1 + 0.2),
+    (pd.DataFrame({"b": [2], "a": [1]}), pd.DataFrame({"a": [1], "b": [2]}, index=[9])),
+    ({"a": [1, 2]}, {"a": np.array([1, 2])}),
+    (np.True_, True),
+    (np.int64(3), 3),
+    (["a", None], ["a", None]),
+])  # fmt: skip
+def test_same_in_any_container(got, want):
+    assert same(got, want)
+
+
+@pytest.mark.parametrize("got, want", [
+    ([1.0, 2.0], [2.0, 1.0]), ([1.0], [1.0, 1.0]), (1.0, [1.0]), (0.0, False), (1, True), (np.nan, 0.0),
+    ("1", 1), ({1}, {2}), (None, 0), (pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})), (0.3001, 0.3),
+    ({"a": 1}, {"a": 1, "b": 2}), ([[1, 2]], [1, 2]),
+])  # fmt: skip
+def test_not_the_same(got, want):
+    assert not same(got, want)
+
+
+def test_changed_looks_at_order_columns_and_index():
+    frame = pd.DataFrame({"a": [2, 1]}, index=[5, 6])
+    assert not changed((frame.copy(), object()), (frame, object()))
+    for other in (frame.sort_values("a"), frame.assign(b=1), frame.reset_index(drop=True)):
+        assert changed((other,), (frame,))
+
+
+def test_describe_is_short():
+    for value in (
+        np.zeros((300, 4)),
+        list(range(10**5)),
+        "x" * 10**6,
+        pd.Series(np.zeros(999)),
+        {i: i for i in range(999)},
+    ):
+        assert len(describe(value)) <= 200
+
+
+def test_find_names_what_there_is():
+    for id in ("nonsense", "nonsense-1", "engine-1", "../x-1"):
+        with pytest.raises(ValueError, match="id must name an exercise"):
+            find(id)
+
+
+@pytest.mark.parametrize("got, want, words", [
+    (1.5, 2.5, "gave 1.5, expected 2.5."),
+    (np.nan, 0.0, "NaN means"),
+    (list(range(20)), [*range(12), 9, *range(13, 20)], "gave 12 at position 12, expected 9."),
+    (np.zeros(9), np.zeros(12), "gave 9 values, expected 12"),
+    (pd.Series(np.zeros(9)), 0.0, "expected 0."),
+    (pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]}), "columns ['a'], expected ['b']"),
+    (pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1, 2]}), "gave 1 rows, expected 2"),
+    (pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [1, 3]}), "in column `a`: gave [1, 2], expected [1, 3]"),
+])  # fmt: skip
+def test_difference_names_the_place(got, want, words):
+    assert words in difference(got, want)
