@@ -60,6 +60,7 @@ def page(browser, lab):
     page.wait_for_function("() => window.jupyterapp")
     page.evaluate("async () => { await window.jupyterapp.restored; }")
     page.locator("#jupyterlab-splash").wait_for(state="detached")
+    in_front(page, "index.ipynb")
     yield page
     page.close()
 
@@ -72,16 +73,16 @@ def shot(page, name):
 
 def open_lesson(page, path):
     """Open a lesson as a click on it would, and wait until its kernel is idle."""
-    page.evaluate(
-        """async path => {
-            const app = window.jupyterapp;
-            const panel = await app.commands.execute('docmanager:open', {path: path});
-            await panel.revealed;
-            app.shell.activateById(panel.id);
-        }""", path)  # fmt: skip
-    page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell").first.wait_for()
+    page.evaluate("path => window.jupyterapp.commands.execute('docmanager:open', {path})", path)
+    in_front(page, path)
+
+
+def in_front(page, path):
+    """Wait until the notebook at `path` is in front and its kernel idle."""
+    page.wait_for_function("path => window.jupyterapp.shell.currentWidget?.context?.path === path", arg=path)
     page.evaluate("""async () => {
-        const context = window.jupyterapp.shell.currentWidget.sessionContext;
+        const panel = window.jupyterapp.shell.currentWidget, context = panel.sessionContext;
+        await panel.revealed;
         await context.ready;
         for (let i = 0; context.kernelDisplayStatus !== 'idle'; i++) {
             if (i > 600) throw new Error('kernel is ' + context.kernelDisplayStatus);
@@ -94,8 +95,27 @@ def shown(text):
     return text.replace("`", "")
 
 
-def run_all(page):
-    page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+# Runs every cell of the open lesson; the errors shown below cells, and how many cells did not run.
+RUN = """async () => {
+    const app = window.jupyterapp, cells = app.shell.currentWidget.content.widgets;
+    await app.commands.execute('notebook:run-all-cells');
+    const code = cells.filter(cell => cell.model.type === 'code');
+    const outputs = code.flatMap(cell => cell.model.outputs.toJSON());
+    return {failed: outputs.filter(o => o.output_type === 'error').map(o => o.evalue),
+            skipped: code.filter(cell => cell.model.executionCount === null).length}; }"""
+
+
+# Brings the first cell that holds a text into view.
+SCROLL = """async text => {
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    const at = notebook.widgets.findIndex(c => c.model.sharedModel.getSource().includes(text));
+    notebook.activeCellIndex = at;
+    await notebook.scrollToItem(at, 'center'); }"""
+
+
+FITS = """id => {
+    const card = document.querySelector(`.mlcourse-card[aria-label^='Exercise ${id}:']`);
+    return card && card.getBoundingClientRect().right <= innerWidth; }"""
 
 
 def answer(page, id, code):
@@ -119,11 +139,19 @@ def answer(page, id, code):
     return page.locator(f".mlcourse-card[aria-label^='Exercise {id}:']")
 
 
-def test_opens_on_the_home_page(page):
-    from playwright.sync_api import expect
-
-    expect(page.locator(".lm-TabBar-tab.jp-mod-current", has_text="index.ipynb").first).to_be_visible()
-    expect(page.get_by_role("heading", level=1).first).to_be_visible()
+@pytest.mark.parametrize("theme", ("JupyterLab Light", "JupyterLab Dark"))
+@pytest.mark.parametrize("width", (1400, 800))
+def test_home_page_fits(page, width, theme):
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
+    page.get_by_role("heading", level=1).first.wait_for()
+    assert page.evaluate(RUN) == {"failed": [], "skipped": 0}
+    page.evaluate(SCROLL, "plt.subplots")
+    map_, panel = page.locator(".jp-RenderedImage img").first, page.locator(".jp-NotebookPanel").first
+    map_.wait_for()
+    inside, around = map_.bounding_box(), panel.bounding_box()
+    assert inside["x"] + inside["width"] <= around["x"] + around["width"]
+    shot(page, f"home_{width}_{theme[11:].lower()}")
     assert not page.errors
 
 
@@ -132,11 +160,8 @@ def test_lesson_wrong_answer_hint_right_answer(page, lab):
 
     exercise = find("frame-1")
     open_lesson(page, "1_frame/06_frame.ipynb")
-    run_all(page)
-    card = page.locator(".mlcourse-card[aria-label^='Exercise frame-1:']")
-    page.wait_for_function(
-        """() => window.jupyterapp.shell.currentWidget.content.widgets.filter(c => c.model.type === 'code')
-                  .every(c => c.model.executionCount !== null)""", timeout=180_000)  # fmt: skip
+    ran = page.evaluate(RUN)
+    assert ran == {"failed": [], "skipped": 0}, ran
     card = answer(page, "frame-1", exercise.mistakes[0].code)
     expect(card.locator(".mlcourse-badge")).to_contain_text(re.compile("Not yet|Fragile"))
     expect(card.locator(".mlcourse-message")).to_contain_text(shown(exercise.mistakes[0].message))
@@ -148,7 +173,16 @@ def test_lesson_wrong_answer_hint_right_answer(page, lab):
     hint.focus()
     page.keyboard.press("Enter")  # the keyboard is enough
     expect(card.get_by_role("listitem")).to_have_text([shown(exercise.hints[0])])
-    shot(page, "card_not_yet")
+    page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    for width, theme in ((1400, "Dark"), (800, "Dark"), (800, "Light"), (1400, "Light")):
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})",
+            f"JupyterLab {theme}",
+        )
+        page.evaluate(SCROLL, 'check("frame-1"')
+        page.wait_for_function(FITS, arg="frame-1")
+        shot(page, f"card_{width}_{theme.lower()}")
 
     card = answer(page, "frame-1", exercise.solutions[1])
     expect(card.locator(".mlcourse-badge")).to_contain_text("Passed")
