@@ -17,12 +17,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+from urllib.request import ProxyHandler, Request, build_opener
 
 from mlcourse.folder import Stop, read, write
 
 # Apart from the terminal's Ctrl-C, which the server would answer with a question
 APART = {"creationflags": 0x200} if os.name == "nt" else {"process_group": 0}
 
+TAKEN = "no available port could be found"  # Jupyter's words when its free port was taken before it listened
 QUIET = "config/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 
 
@@ -42,18 +44,22 @@ def serve(root: Path, browser: bool, port: int | None, ready: Callable[[str], No
     _mind_the_window()
     with tempfile.TemporaryDirectory(prefix="runtime-", dir=private, ignore_cleanup_errors=True) as runtime:
         env = _private(root, Path(runtime), token)
-        with (
-            suppress(KeyboardInterrupt),
-            log.open("wb") as sink,
-            _server(root, browser, port, env, sink) as server,
-        ):
-            if address := _address(server, Path(runtime)):
-                ready(f"{address}lab/tree/index.ipynb?token={token}")
-            if server.wait():
-                words = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
-                raise Stop(
-                    f"JupyterLab stopped: {words} ({log} holds all). `mlcourse doctor` looks for the cause."
-                )
+        with suppress(KeyboardInterrupt):
+            while words := _served(_command(root, browser, port), root, env, log, token, ready):
+                if port or TAKEN not in words:
+                    raise Stop(
+                        f"JupyterLab stopped: {words} ({log} holds all). `mlcourse doctor` looks for the cause."
+                    )
+
+
+def _served(command: list[str], root: Path, env: dict, log: Path, token: str, ready: Callable) -> str:
+    # Runs one server to its end; its last words if it broke down.
+    with log.open("wb") as sink, _server(command, root, env, sink) as server:
+        if address := _address(server, Path(env["JUPYTER_RUNTIME_DIR"]), token):
+            ready(f"{address}lab/tree/index.ipynb?token={token}")
+        if not server.wait():
+            return ""
+    return log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
 
 
 def _see_that_it_is_free(port: int | None) -> None:
@@ -77,12 +83,12 @@ def _mind_the_window() -> None:
 
 @contextmanager
 def _server(
-    root: Path, browser: bool, port: int | None, env: dict[str, str], sink: BinaryIO
+    command: list[str], root: Path, env: dict[str, str], sink: BinaryIO
 ) -> Iterator[subprocess.Popen]:
     server = None
     try:
         with _undisturbed():  # or a server might live that nobody knows
-            server = subprocess.Popen(_command(root, browser, port), env=env, cwd=root,
+            server = subprocess.Popen(command, env=env, cwd=root,
                                       stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, **APART)  # fmt: skip
         yield server
     finally:
@@ -118,11 +124,18 @@ def _command(root: Path, browser: bool, port: int | None) -> list[str]:
     return [sys.executable, "-m", "jupyterlab", *(f"--{k}={v}" for k, v in options.items())]
 
 
-def _address(server: subprocess.Popen, runtime: Path) -> str:
-    # Jupyter writes its address into a file as soon as it listens; empty if it ended before.
+def _address(server: subprocess.Popen, runtime: Path, token: str) -> str:
+    # Jupyter writes its address down before it listens there, and another server may be quicker: so we ask who it
+    # is, with our token. Empty if ours ended before it answered.
+    ask = build_opener(ProxyHandler({})).open
     while server.poll() is None:
-        with suppress(StopIteration, ValueError, OSError):  # no file yet, or half of it
-            return json.loads(next(runtime.glob("jpserver-*.json")).read_text(encoding="utf-8"))["url"]
+        with suppress(ValueError, OSError):  # no file yet, or half of it, or no answer
+            newest = max(runtime.glob("jpserver-*.json"), key=os.path.getmtime)
+            address = json.loads(newest.read_text(encoding="utf-8"))["url"]
+            ask(
+                Request(f"{address}api/status", headers={"Authorization": f"token {token}"}), timeout=5
+            ).close()
+            return address
         time.sleep(0.05)
     return ""
 

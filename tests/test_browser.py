@@ -79,7 +79,7 @@ def open_lesson(page, path):
 
 def in_front(page, path):
     """Wait until the notebook at `path` is in front and its kernel idle."""
-    page.wait_for_function("path => window.jupyterapp.shell.currentWidget?.context?.path === path", arg=path)
+    page.wait_for_function(FRONT, arg=path)
     page.evaluate("""async () => {
         const panel = window.jupyterapp.shell.currentWidget, context = panel.sessionContext;
         await panel.revealed;
@@ -88,6 +88,14 @@ def in_front(page, path):
             if (i > 600) throw new Error('kernel is ' + context.kernelDisplayStatus);
             await new Promise(done => setTimeout(done, 100));
         } }""")
+
+
+# Whether the notebook at a path is in front; it is called there if another tab, still opening, came before it.
+FRONT = """path => {
+    const shell = window.jupyterapp.shell;
+    const panel = [...shell.widgets('main')].find(widget => widget.context?.path === path);
+    if (panel && shell.currentWidget !== panel) shell.activateById(panel.id);
+    return panel && shell.currentWidget === panel; }"""
 
 
 def shown(text):

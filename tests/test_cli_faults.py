@@ -186,6 +186,20 @@ def test_learn_serves_on_loopback_with_a_token_until_it_is_stopped(home, mine, s
 
 
 @posix
+def test_servers_that_start_at_once_all_get_a_port(home, tmp_path):
+    folders = [tmp_path / name for name in "abc"]
+    for place in folders:
+        folder.lay(place)
+    started = [made_course.start(home, "learn", "--no-browser", before=MARK, cwd=place) for place in folders]
+    places = [address(process) for process in started]
+    assert len(set(places)) == 3
+    for place, token in places:
+        assert "index.ipynb" in ask(place + "api/contents", token)
+    for process in started:
+        stop(process, code=0)
+
+
+@posix
 def test_ctrl_c_while_the_server_starts(home, mine):
     for delay in (0.3, 0.8):
         process = made_course.start(home, "learn", "--no-browser", before=MARK, cwd=mine)
