@@ -183,7 +183,7 @@ print("local works")
 """
 
 
-@pytest.mark.parametrize("address", ["('192.0.2.1', 80)", "('pypi.org', 443)", "('2001:db8::1', 80)"])
+@pytest.mark.parametrize("address", ["('192.0.2.1', 80)", "('example.org', 443)", "('2001:db8::1', 80)"])
 def test_the_hook_blocks(tree, address):
     code, log, *_ = alone(
         [sys.executable, "-c", f"import socket; socket.create_connection({address}, 3)"], tree
