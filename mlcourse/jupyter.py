@@ -57,9 +57,10 @@ def _served(command: list[str], root: Path, env: dict, log: Path, token: str, re
     with log.open("wb") as sink, _server(command, root, env, sink) as server:
         if address := _address(server, Path(env["JUPYTER_RUNTIME_DIR"]), token):
             ready(f"{address}lab/tree/index.ipynb?token={token}")
-        if not server.wait():
+        if not (code := server.wait()):
             return ""
-    return log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+    last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+    return last or f"it ended with exit code {code} and said nothing"
 
 
 def _see_that_it_is_free(port: int | None) -> None:

@@ -51,8 +51,14 @@ def browser():
 
 
 @pytest.fixture
-def page(browser, lab):
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+def width():
+    """Pixels of the window that a page is opened in; a test may ask for another."""
+    return 1400
+
+
+@pytest.fixture
+def page(browser, lab, width):
+    page = browser.new_page(viewport={"width": width, "height": 1000})
     page.set_default_timeout(60_000)
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
@@ -150,7 +156,6 @@ def answer(page, id, code):
 @pytest.mark.parametrize("theme", ("JupyterLab Light", "JupyterLab Dark"))
 @pytest.mark.parametrize("width", (1400, 800))
 def test_home_page_fits(page, width, theme):
-    page.set_viewport_size({"width": width, "height": 1000})
     page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
     page.get_by_role("heading", level=1).first.wait_for()
     assert page.evaluate(RUN) == {"failed": [], "skipped": 0}
