@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -194,6 +196,78 @@ def _outcomes(outcomes: dict[str, dict]) -> Table:
         outcome = entry["outcome"]
         table.add_row(Text(id), Text(outcome, COLOURS.get(outcome, "")), Text(entry["message"]))
     return table
+
+
+@app.command()
+def run(
+    dir: Dir = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; else run in the course folder, or mlcourse-run.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of your tables; else the real year 2013.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="Do this stage and all after it again.")] = None,
+    until: Annotated[str | None, typer.Option(help="Stop after this stage.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same predictions to the last bit.")] = 0,
+    test_from: Annotated[str | None, typer.Option(help="First day of the test; else the last third.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the report in your browser.")] = True,
+) -> None:
+    """Run the whole workflow, from the tables to a report of what the model earns; what is up to date is not done twice."""
+    # Threads that spin while they wait make a fit take eight times as long as soon as a core has other work
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from mlcourse import run as workflow
+
+    place = (out or ((root := _root(dir)) and root / "run") or Path("mlcourse-run")).expanduser().resolve()
+    data = data and data.expanduser().resolve()
+    with _stages() as tell:
+        record = workflow.run(place, data, seed, test_from, first, until, tell)
+    if "save" in record and (until or "save") == "save":
+        _show(place, browser)
+
+
+def _show(place: Path, browser: bool) -> None:
+    import webbrowser
+
+    from mlcourse.report import figures, verdict
+    from mlcourse.run import unpack
+
+    evaluation, decision = (unpack(place / f"{name}.json") for name in ("evaluation", "decision"))
+    table = _table("Figure", "Value", "95 % interval")
+    for row in figures(evaluation, decision):
+        table.add_row(*map(Text, row.values()))
+    _print(table)
+    _print(verdict(decision))
+    _print(f"The report: {place / 'report.html'}")
+    if browser and Console().is_terminal:
+        webbrowser.open((place / "report.html").as_uri())
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[..., None]]:
+    # How a run is shown: a bar for each stage, or where nobody watches a line for each.
+    if not Console().is_terminal:
+        yield _stage_line
+        return
+    says = TextColumn("{task.description:<9}", markup=False), TextColumn("{task.fields[note]}", markup=False)
+    with Progress(says[0], BarColumn(24), TimeElapsedColumn(), says[1]) as bars:
+        tasks = {}
+
+        def tell(
+            stage: str, state: str, done: int = 0, total: int | None = None, why: str = "", **_: object
+        ) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, note="" if why == "asked for" else why)
+            if state == "step":
+                bars.update(tasks[stage], total=total, completed=done)
+            elif state != "begins":
+                bars.update(tasks[stage], total=1, completed=1, note="" if why else state)
+                bars.stop_task(tasks[stage])
+
+        yield tell
+
+
+def _stage_line(stage: str, state: str, seconds: float = 0, why: str = "", **_: object) -> None:
+    if state in ("done", "up to date"):
+        _print(f"{stage:<9} {f'{seconds:6.1f} s  {why}' if why else state}")
 
 
 @app.command()

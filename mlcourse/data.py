@@ -83,7 +83,7 @@ def connect(folder: str | Path | None = None) -> "duckdb.DuckDBPyConnection":
     import duckdb
 
     con = duckdb.connect()
-    con.execute("SET TimeZone = 'UTC'")
+    con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
     for name in _SCHEMA:
         con.register(name, _arrow(name, folder))
     return con

@@ -101,7 +101,9 @@ def around(root: Path) -> dict[str, str]:
     """The environment of every kernel: the course's matplotlibrc, and this Python before any other."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     ours = {"MATPLOTLIBRC": str(root / "matplotlibrc"), "PATH": path, "JUPYTER_PREFER_ENV_PATH": "1"}
-    return os.environ | ours
+    return (
+        {"OMP_WAIT_POLICY": "passive"} | os.environ | ours
+    )  # threads that spin while they wait take a core each
 
 
 def _private(root: Path, runtime: Path, token: str) -> dict[str, str]:

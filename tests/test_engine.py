@@ -274,6 +274,7 @@ def test_find_names_what_there_is():
     (1.5, 2.5, "gave 1.5, expected 2.5."),
     (np.nan, 0.0, "NaN means"),
     (list(range(20)), [*range(12), 9, *range(13, 20)], "gave 12 at position 12, expected 9."),
+    ([([1], [2, 3])] * 9, [([1, 2], [3])], "gave [([1], [2, 3])"),
     (np.zeros(9), np.zeros(12), "gave 9 values, expected 12"),
     (pd.Series(np.zeros(9)), 0.0, "expected 0."),
     (pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]}), "columns ['a'], expected ['b']"),

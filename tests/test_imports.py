@@ -17,8 +17,8 @@ ORDER = (
 PACKAGE = ROOT / "mlcourse"
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if "nbs" not in p.relative_to(PACKAGE).parts)
 NAMES = {p: ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in FILES}
-HEAVY = "torch tensorflow keras mlflow optuna dask ray sklearn scipy pandera matplotlib duckdb IPython anywidget".split()
-MAY_LOAD = {"clean": {"sklearn", "scipy"}, "models": {"sklearn", "scipy"}}
+HEAVY = "torch tensorflow keras mlflow optuna dask ray sklearn scipy skops pandera matplotlib duckdb IPython anywidget".split()
+MAY_LOAD = {name: {"sklearn", "scipy"} for name in "clean features models decide".split()}
 DRAWERS = {
     "utils",
     "util",

@@ -27,14 +27,14 @@ class Notebook:
 
     def __init__(self, cells, name, lesson):
         self.cells, self.name, self.lesson = cells, name, lesson
-        self.module = re.sub(r"^\d+_", "", name)
+        self.module = re.sub(r"^\d+\w?_", "", name)
         self.code = [(n, c.source) for n, c in enumerate(cells, 1) if c.cell_type == "code"]
         self.prose = [(n, c.source) for n, c in enumerate(cells, 1) if c.cell_type == "markdown"]
 
     @classmethod
     def read(cls, path):
         """From a file; a lesson is one whose name begins with its number."""
-        return cls(nbformat.read(path, 4).cells, path.stem, bool(re.match(r"\d\d_", path.stem)))
+        return cls(nbformat.read(path, 4).cells, path.stem, bool(re.match(r"\d\d\w?_", path.stem)))
 
     def after(self, n):
         """Cells after number `n`."""

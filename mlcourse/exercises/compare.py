@@ -96,7 +96,7 @@ def difference(got: Any, want: Any) -> str:
     """How `got` is not `want`, in words: both if they are short, else the first place where they differ."""
     if hasattr(want, "columns") and hasattr(got, "columns"):
         return _frames_differ(got, want)
-    pair = [np.asarray(x) if _is_row(x) else None for x in (got, want)]
+    pair = [_row(x) for x in (got, want)]
     if any(x is None or x.ndim != 1 or len(x) < 7 for x in pair):
         nan = (
             " NaN means that a missing value or 0/0 went through." if is_nan(got) and not is_nan(want) else ""
@@ -108,8 +108,13 @@ def difference(got: Any, want: Any) -> str:
     return f"gave {describe(pair[0][at])} at position {at}, expected {describe(pair[1][at])}."
 
 
-def _is_row(value: Any) -> bool:
-    return isinstance(value, list | tuple | np.ndarray) or hasattr(value, "to_numpy")
+def _row(value: Any) -> np.ndarray | None:
+    if not (isinstance(value, list | tuple | np.ndarray) or hasattr(value, "to_numpy")):
+        return None
+    try:
+        return np.asarray(value)
+    except ValueError:  # lists of several lengths
+        return None
 
 
 def _frames_differ(got: Any, want: Any) -> str:
