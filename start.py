@@ -112,17 +112,24 @@ def step(title, *command, **env):
     show(title, end="" if live else "\n")
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         env, out = {**os.environ, **env}, {"stdout": log, "stderr": log}
-        # close_fds=False: the child holds the lock too, so a killed start.py's child is waited for
-        child = subprocess.Popen(command, cwd=str(ROOT), env=env, close_fds=False, **out)
+        pressed = []  # Ctrl-C is noted and waits: raised inside poll(), it may leave Popen locked for ever
+        before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
         try:
-            while child.poll() is None:
-                time.sleep(0.05)
-                if live:
-                    show(title, end="")
+            # close_fds=False: the child holds the lock too, so a killed start.py's child is waited for
+            child = subprocess.Popen(command, cwd=str(ROOT), env=env, close_fds=False, **out)
+            try:
+                while child.poll() is None and not pressed:
+                    time.sleep(0.05)
+                    if live:
+                        show(title, end="")
+            finally:
+                if child.poll() is None:
+                    child.terminate()
+                child.wait()
         finally:
-            if child.poll() is None:
-                child.terminate()
-            child.wait()
+            signal.signal(signal.SIGINT, before)
+        if pressed:
+            stop()
         if live:
             print()
         if child.returncode:

@@ -186,7 +186,8 @@ _COLUMNS = {
 
 def _column(x):
     if x.name == "time_hour":
-        return pa.array(x.dt.tz_convert("UTC").dt.as_unit("us"), pa.timestamp("us", "UTC"), from_pandas=True)
+        moments = x.dt.tz_convert(None).dt.as_unit("us").to_numpy()  # UTC
+        return pa.array(moments, pa.timestamp("us", "UTC"), from_pandas=True)
     if x.name in (*_TEXT, "tailnum"):
         x = x.astype("str") if x.dtype == "category" else x
         return pa.array(x, pa.large_string(), from_pandas=True)

@@ -96,7 +96,7 @@ CHECKS = {
     "mlcourse status": says("frame"),
     "mlcourse check frame": says("frame-1", "to do", code=1),
     "mlcourse reset frame-1": says("frame-1"),
-    "mlcourse run": says("net savings", "report.html"),
+    "mlcourse run": says("Net savings", "report.html"),
     "mlcourse update": says(),
     "mlcourse doctor": says(),
     "python -m pip wheel --no-deps --wheel-dir dist .": Clone.wheel,
