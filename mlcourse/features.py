@@ -40,7 +40,7 @@ _NUMBERED = {
     "airport": "origin", "line": "carrier", "desk": "origin, carrier", "route": "carrier, dest", "slot": "origin, hour"
 }  # fmt: skip
 _STEPS["recent"] = """
-    SELECT * FROM flights WHERE time_hour BETWEEN to_timestamp({since} * 60) AND to_timestamp({until} * 60)"""
+    SELECT * FROM flights WHERE time_hour BETWEEN to_timestamp({since} * 60::BIGINT) AND to_timestamp({until} * 60::BIGINT)"""
 _STEPS["ids"] = f"""
     SELECT *, {", ".join(f"dense_rank() OVER (ORDER BY {of})::SMALLINT AS {name}" for name, of in _NUMBERED.items())}
     FROM (SELECT DISTINCT {_KEYS} FROM recent UNION SELECT DISTINCT {_KEYS} FROM asks)"""
@@ -59,7 +59,7 @@ _STEPS["log"] = f"""
     SELECT airport, line, desk, route, slot, tail, s, ((s + 14) // 15)::INT AS first,
         least(try_cast(ceil(dep_delay) AS INT), 20000)::SMALLINT AS delay,
         NOT coalesce(isfinite(arr_delay) AND arr_delay < {{late}}, false) AS bad,
-        ((s + {{label_delay}} - {{night}} + 1439) // 1440)::SMALLINT AS job
+        ((s + {{label_delay}} - {{night}} + 1439) // 1440)::INT AS job
     FROM {_timed("recent")} LEFT JOIN tails USING (tailnum)"""
 
 # %% ../nbs/2_data/09_features.ipynb #a5593b12
@@ -88,7 +88,7 @@ _STEPS["spare"] = f"""
     ASOF JOIN sent ON f.route = sent.route AND f.day > sent.day WHERE f.day <= sent.day + 7"""
 _STEPS["asked"] = f"""
     SELECT f.id, airport, line, desk, route, slot, coalesce(tails.tail, spare.tail) AS tail, s,
-        ((s - {{lead}}) // 15)::INT AS quarter, ((s - {{lead}} - {{night}}) // 1440)::SMALLINT AS job,
+        ((s - {{lead}}) // 15)::INT AS quarter, ((s - {{lead}} - {{night}}) // 1440)::INT AS job,
         f.hour, minute, isodow(make_date(year::INT, month::INT, day::INT)) - 1 AS weekday,
         sched_arr_time::INT // 100 % 24 AS arrival_hour, distance
     FROM {_timed("asks")} LEFT JOIN tails USING (tailnum) LEFT JOIN spare USING (id)"""
@@ -102,7 +102,7 @@ _STEPS["skies"] = f"""
     FROM (SELECT airport, (epoch_us(time_hour) // 3600000000)::INT AS hour, {", ".join(_SKY[:4])},
               if(wind_speed <= 150, wind_speed, NULL) AS wind_speed, {", ".join(_SKY[5:])}
           FROM weather JOIN (SELECT DISTINCT origin, airport FROM ids) USING (origin)
-          WHERE time_hour BETWEEN to_timestamp({{sky}} * 60) AND to_timestamp({{last}} * 60)), quarters
+          WHERE time_hour BETWEEN to_timestamp({{sky}} * 60::BIGINT) AND to_timestamp({{last}} * 60::BIGINT)), quarters
     WHERE k < 4 GROUP BY ALL"""
 _STEPS["moments"] = """
     SELECT asked.*, skies.* EXCLUDE (airport, hour), coalesce(n, 0) AS airport_flights_3h,
@@ -383,7 +383,7 @@ def _piece(con, decision, first, last, out):  # flights whose hour is in [first,
         return path
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE asks AS SELECT {", ".join(_SCHEDULE)}, flight, row_number() OVER () AS id
-        FROM flights WHERE time_hour >= to_timestamp({first} * 60) AND time_hour < to_timestamp({last} * 60)""")
+        FROM flights WHERE time_hour >= to_timestamp({first} * 60::BIGINT) AND time_hour < to_timestamp({last} * 60::BIGINT)""")
     _prepare(con, decision, first, last)
     part = path.with_suffix(".part")
     con.execute(f"""

@@ -31,7 +31,6 @@ LIBRARIES = ("numpy", "pandas", "pyarrow", "pandera", "scikit-learn", "scipy", "
 TRUSTED = [  # a saved model may hold these, what skops trusts by itself, and nothing else
     "mlcourse.decide.Calibrated",
     "mlcourse.decide.Calibrator",
-    "mlcourse.models.Boosting",
     "mlcourse.models.Encode",
     "mlcourse.models.Logistic",
     "mlcourse.models.TableClassifier",

@@ -468,6 +468,24 @@ def test_an_empty_state(tables, features, flights):
     assert got[rest].isna().all(axis=None) and got[["hour", "distance", "origin"]].notna().all(axis=None)
 
 
+def shifted(table, days):
+    day = pd.to_datetime(table[["year", "month", "day"]]) + pd.Timedelta(days=days)
+    return table.assign(
+        year=day.dt.year,
+        month=day.dt.month,
+        day=day.dt.day,
+        time_hour=table.time_hour + pd.Timedelta(days=days),
+    )
+
+
+def test_a_century_later_is_the_same(small):
+    """Whole weeks on, beyond what 32 bits of seconds or 16 bits of days can count."""
+    later = small | {name: shifted(small[name], 36_400) for name in ("flights", "weather")}
+    now, then = (FlightFeatures(t).fit(t["flights"]).transform(t["flights"]) for t in (small, later))
+    assert later["flights"].year.min() > 2100
+    same(now, then)
+
+
 def test_a_month_without_flights(tables, features):
     f = tables["flights"]
     gap = tables | {"flights": f[f.month != 7]}

@@ -1,7 +1,6 @@
 """mlcourse.models: agreement with scikit-learn, laws of the encoding, and a contract that catches each planted fault."""
 
 import copy
-import pickle
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,6 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from mlcourse.models import (
     MODELS,
-    Boosting,
-    BoostingMinutes,
     Encode,
     Logistic,
     Rate,
@@ -474,43 +471,17 @@ def test_rate():
 MATRIX = Encode().fit(X, Y).transform(X)
 
 
-@pytest.mark.parametrize("n", (1, 2, 15, 16, 17, 300))
-@pytest.mark.parametrize("leaf", (1, 30))
-def test_boosting_is_scikit_learns_to_the_bit(n, leaf):
-    how = dict(max_iter=25, min_samples_leaf=leaf, random_state=0)
-    ours, theirs = Boosting(**how).fit(MATRIX, Y), HistGradientBoostingClassifier(**how).fit(MATRIX, Y)
-    rows = np.vstack([MATRIX, MATRIX * np.nan, MATRIX * 3])[:: 900 // (n + 2)][:n]
-    np.testing.assert_array_equal(ours.predict_proba(rows), theirs.predict_proba(rows))
-    np.testing.assert_array_equal(ours.decision_function(rows), theirs.decision_function(rows))
-    for loss in ("squared_error", "quantile", "absolute_error"):
-        how = dict(max_iter=10, loss=loss, quantile=0.9 if loss == "quantile" else None)
-        ours, theirs = (
-            k(**how).fit(MATRIX, MINUTES) for k in (BoostingMinutes, HistGradientBoostingRegressor)
-        )
-        np.testing.assert_array_equal(ours.predict(rows), theirs.predict(rows))
-
-
-def test_boosting_leaves_the_rest_to_scikit_learn():
-    """Classes, categories and early stopping that our walk does not know; a second fit; a copy from a file."""
-    three = Y.astype(int) + (X.hour > 15)
-    for y, how in (
-        (three, {}),
-        (Y, {"categorical_features": [4]}),
-        (Y, {"early_stopping": True}),
-        (Y, {"max_leaf_nodes": 2}),
+def test_boosting_is_scikit_learns_to_the_bit():
+    for name, core, y in (
+        ("boosting", HistGradientBoostingClassifier, Y),
+        ("quantile", HistGradientBoostingRegressor, MINUTES),
     ):
-        how = dict(max_iter=8, random_state=0) | how
-        ours, theirs = (k(**how).fit(MATRIX, y) for k in (Boosting, HistGradientBoostingClassifier))
-        np.testing.assert_array_equal(ours.predict_proba(MATRIX[:5]), theirs.predict_proba(MATRIX[:5]))
-    again = ours.fit(MATRIX, ~Y)
-    np.testing.assert_array_equal(
-        again.predict_proba(MATRIX[:5]), clone(theirs).fit(MATRIX, ~Y).predict_proba(MATRIX[:5])
-    )
-    loaded = pickle.loads(pickle.dumps(again))
-    np.testing.assert_array_equal(loaded.predict_proba(MATRIX[:5]), again.predict_proba(MATRIX[:5]))
-    assert again.predict_proba(MATRIX[:5].tolist()).shape == (5, 2)
-    with pytest.raises(NotFittedError):
-        Boosting().predict_proba(MATRIX[:1])
+        ours = make_model(name, max_iter=10).fit(X, y)
+        theirs = core(**ours.core.get_params()).fit(
+            MATRIX, np.asarray(y, float if name == "quantile" else int)
+        )
+        for n in (1, 300):
+            np.testing.assert_array_equal(ours.predict(X[:n]), theirs.predict(MATRIX[:n]))
 
 
 # What they are for
