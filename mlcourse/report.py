@@ -138,7 +138,10 @@ def page(facts: dict[str, Any]) -> str:
     """The whole page, from what the stages left as JSON: contract, cleaning, training, evaluation, decision, lineage."""
     decision, evaluation = facts["decision"], facts["evaluation"]
     plots = [_months(decision), _reliability(evaluation), _thresholds(decision), _slices(evaluation)]
-    rules = "The baseline is last month's rate, the champion logistic regression; money is in dollars a day"
+    rules = (
+        "The baseline is last month's rate, the champion logistic regression; money is in dollars a day. The margins "
+        "were measured on the past: the losses that 60 days of test cannot tell from none"
+    )
     parts = [
         _headline(decision),
         table(f"{decision['flights']:,} flights of the test", figures(evaluation, decision)),

@@ -473,6 +473,7 @@ def _starts(contract):
 
 KEYS = ["carrier", "flight", "origin", "dest", "time_hour", "minute"]
 RIVALS = ("constant", "last_month_rate", "logistic")
+CHAMPION = "logistic"  # stands in until there is one
 
 
 @stage("model.skops", "predictions.parquet", "past.parquet", "training.json")
@@ -487,14 +488,14 @@ def train(flights, features, split, *, seed, track):
     rows = {block: (split.block == block).to_numpy() for block in range(5)}
     known, X, y = split.known.to_numpy(), features, split.label
     models, jobs = {}, [*((name, 4) for name in RIVALS), *(("boosting", block) for block in (1, 2, 3, 4))]
+    jobs += [(CHAMPION, block) for block in (2, 3)]
     for name, block in track(jobs):
         models[name, block] = make_model(name, seed).fit(X[known <= block], y[known <= block])
     later = lambda block: Calibrated(models["boosting", block - 1]).fit(
         X[rows[block - 1]], y[rows[block - 1]]
     )
-    past = _past(
-        split, {block: (models["boosting", block], later(block), X[rows[block]]) for block in (2, 3)}
-    )
+    past = _past(split, X, {b: (models["boosting", b], later(b), models[CHAMPION, b]) for b in (2, 3)})
+    past = past.join(flights[KEYS])
     gain = _ahead(past, "calibrated", "plain", seed)
     chosen = later(4) if gain["low"] > 0 else models["boosting", 4]
     found = split.loc[rows[4], ["day", "label"]].join(flights[KEYS])
@@ -504,14 +505,15 @@ def train(flights, features, split, *, seed, track):
     return chosen, found, past, {"calibrated": gain["low"] > 0, "calibrated_gain": gain, "fits": len(jobs)}
 
 
-def _past(split, blocks):
-    # What the plain model and the calibrated one said of blocks of the past that neither had seen.
+def _past(split, X, models):
+    # What the plain model, the calibrated one and the champion said of blocks of the past that none had seen.
     import pandas as pd
 
-    parts = []
-    for block, (plain, calibrated, X) in blocks.items():
-        said = {"plain": plain.predict_proba(X)[:, 1], "calibrated": calibrated.predict_proba(X)[:, 1]}
-        parts.append(split.loc[split.block == block, ["day", "label"]].assign(**said))
+    parts, names = [], ("plain", "calibrated", CHAMPION)
+    for block, fitted in models.items():
+        rows = split.block == block
+        said = {name: m.predict_proba(X[rows])[:, 1] for name, m in zip(names, fitted, strict=True)}
+        parts.append(split.loc[rows, ["day", "label"]].assign(**said))
     return pd.concat(parts)
 
 
@@ -591,7 +593,7 @@ def decide(predictions, past, *, seed):
         "months": _json(months),
         "learned": {"threshold": learned, "savings": net_savings(p > learned, y, policy)},
         "curve": _thinned(savings_curve(p, y, policy)),
-        "gate": _json(_judged(predictions, seed)),
+        "gate": _json(_judged(predictions, past, seed)),
     },)  # fmt: skip
 
 
@@ -608,17 +610,16 @@ def _months(predictions):
     return named[["flights", "model", "hindsight", "perfect"]].assign(last_month_rate=rate).reset_index()
 
 
-def _judged(predictions, seed):
-    # The gate: no airport and no airline may pay for the others; logistic regression stands in for a champion.
-    from mlcourse.decide import Gate
+def _judged(predictions, past, seed):
+    # The gate, its margins fixed on the past: no airport, airline or hour of departure may pay for the others.
+    from mlcourse.decide import gate_from_past
     from mlcourse.frame import Decision
 
-    baseline, champion = (
-        predictions[name] > Decision().break_even for name in ("last_month_rate", "logistic")
-    )
-    groups = _groups(predictions)[["airport", "airline"]]
-    found = Gate(Decision()).judge(
-        predictions.label, predictions.model, predictions.day, baseline, champion, groups, seed
+    acts = lambda rows, name: rows[name] > Decision().break_even
+    gate = gate_from_past(past.label, past.model, past.day, acts(past, CHAMPION), _groups(past), Decision())
+    rivals = acts(predictions, "last_month_rate"), acts(predictions, CHAMPION)
+    found = gate.judge(
+        predictions.label, predictions.model, predictions.day, *rivals, _groups(predictions), seed
     )
     return found.rename_axis("check").reset_index()
 

@@ -19,6 +19,7 @@ from mlcourse.decide import (
     Calibrator,
     Gate,
     at_capacity,
+    gate_from_past,
     hindsight,
     model_card,
     regret,
@@ -445,7 +446,10 @@ class Test:
             "champion": self.act,
             "slices": self.by,
         }
-        return (gate or Gate(DECISION)).judge(**{**given, **other})
+        return (gate or GATE).judge(**{**given, **other})
+
+
+GATE = Gate(DECISION, champion=2500.0, slice=1000.0)
 
 
 @pytest.fixture(scope="module")
@@ -471,14 +475,14 @@ def planted(made):
     yield (
         "days",
         made.judge(
-            Gate(DECISION, calibration=0.05),
+            replace(GATE, calibration=0.05),
             **cut,
             baseline=made.rate[few],
             champion=made.act[few],
             slices=made.by[few],
         ),
     )
-    worst, loose = np.ones(len(made.p), bool), Gate(DECISION, slice=1e6)
+    worst, loose = np.ones(len(made.p), bool), replace(GATE, slice=1e6)
     careless = np.where(
         made.p > 0.02, np.maximum(made.p, 0.26), made.p
     )  # acts nearly always: loses less than always
@@ -489,7 +493,7 @@ def planted(made):
     ours = (made.by.carrier == "C").to_numpy()
     yield (
         "slice",
-        made.judge(Gate(DECISION, calibration=1), p=np.where(ours, 0.3, made.p), champion=made.act | ours),
+        made.judge(replace(GATE, calibration=1), p=np.where(ours, 0.3, made.p), champion=made.act | ours),
     )
 
 
@@ -537,7 +541,7 @@ def test_what_is_not_known_fails(made):
     assert failed(made.judge(slices=made.by[:5])) == ["slice"]
     assert failed(made.judge(slices=made.by[[]])) == ["slice"]
     one = np.full(len(made.day), "2013-09-01")
-    assert failed(made.judge(Gate(DECISION, days=1), day=one)) == everything[1:]
+    assert failed(made.judge(replace(GATE, days=1), day=one)) == everything[1:]
 
 
 def test_a_model_that_never_acts_is_not_released(made):
@@ -555,14 +559,14 @@ def test_the_interval_must_clear_the_limit(made):
     verdict = made.judge()
     for check in ("money", "baseline", "calibration"):
         row = verdict.loc[check]
-        inside = Gate(
-            DECISION, **{check: (row.low + row.value) / 2 if check != "calibration" else row.high * 0.99}
+        inside = replace(
+            GATE, **{check: (row.low + row.value) / 2 if check != "calibration" else row.high * 0.99}
         )
         assert failed(made.judge(inside)) == [check]
-    assert failed(made.judge(Gate(DECISION, days=90))) == [] and failed(
-        made.judge(Gate(DECISION, days=91))
+    assert failed(made.judge(replace(GATE, days=90))) == [] and failed(
+        made.judge(replace(GATE, days=91))
     ) == ["days"]
-    assert failed(made.judge(Gate(DECISION, champion=0))) == ["champion"]  # it is the champion: not better
+    assert failed(made.judge(replace(GATE, champion=0))) == ["champion"]  # it is the champion: not better
 
 
 def test_dollars_are_a_day(made):
@@ -590,6 +594,49 @@ def test_the_verdict_is_seeded_and_free_of_order_and_index(made):
     assert not made.judge(seed=1).low.equals(made.judge().low)
 
 
+def past_gate(made, rows=slice(None), **other):
+    y, p, day, champion, by = (x[rows] for x in (made.y, made.p, made.day, made.rate, made.by))
+    return gate_from_past(y, p, day, champion, by, DECISION, **other)
+
+
+def test_margins_are_half_widths_of_the_past_for_so_many_days(made):
+    gate, strict = past_gate(made, days=90), made.judge(Gate(DECISION), champion=made.rate)
+    assert gate.champion == pytest.approx(strict.value["champion"] - strict.low["champion"])
+    assert max(gate.slice.values()) >= strict.value["slice"] - strict.low["slice"] - 1e-9
+    assert set(gate.slice) == {(c, v) for c in made.by for v in made.by[c].unique()}
+    few = past_gate(made, days=10)
+    assert few.champion == pytest.approx(3 * gate.champion)
+    assert few.slice == pytest.approx({name: 3 * margin for name, margin in gate.slice.items()})
+    assert (few.days, gate.days, gate.money, gate.calibration) == (10, 90, 0, Gate().calibration)
+
+
+def test_a_slice_is_judged_by_its_own_margin(made):
+    gate = past_gate(made, days=90)
+    assert failed(made.judge(gate)) == []
+    ours = (made.by.carrier == "C").to_numpy()
+    stopped = made.judge(
+        replace(gate, calibration=1), p=np.where(ours, 0.3, made.p), champion=made.act | ours
+    )
+    assert failed(stopped) == ["slice"] and stopped.reason["slice"].startswith("carrier = C: low")
+    assert stopped.limit["slice"] == -gate.slice["carrier", "C"]
+    renamed = made.by.replace({"carrier": {"C": "new"}})  # no past, no margin
+    unseen = made.judge(gate, p=np.where(ours, 0.3, made.p), slices=renamed)
+    assert unseen.reason["slice"].startswith("carrier = new: low")
+    assert unseen.limit["slice"] == 0
+
+
+def test_a_slice_without_an_act_loses_nothing(made):
+    verdict = made.judge(Gate(DECISION), p=made.p * 0)
+    assert verdict.passed["slice"] and verdict.low["slice"] == 0
+
+
+def test_a_past_that_cannot_be_measured_is_refused(made):
+    with pytest.raises(ValueError, match="champion must be true or false"):
+        gate_from_past(made.y, made.p, made.day, made.rate[:5], made.by, DECISION)
+    with pytest.raises(ValueError, match="p must be between 0 and 1"):
+        gate_from_past(made.y, made.p + 1, made.day, made.rate, made.by, DECISION)
+
+
 def test_a_model_worse_by_the_margin_seldom_passes():
     rng, released = np.random.default_rng(3), 0
     gate = Gate(DECISION, champion=1000.0)
@@ -611,16 +658,17 @@ def test_a_model_worse_by_the_margin_seldom_passes():
         {"champion": "1"},
         {"baseline": None},
         {"calibration": True},
+        {"slice": {("origin", "EWR"): -1.0}},
     ],
 )
 def test_limits_are_numbers(limits):
-    with pytest.raises(ValueError, match=f"{next(iter(limits))} must be a number, 0 or more"):
+    with pytest.raises(ValueError, match=f"{next(iter(limits))} must be "):
         Gate(DECISION, **limits)
 
 
 @pytest.mark.parametrize("confidence", [0.4, 1, 1.5])
 def test_confidence_is_a_share(confidence):
-    with pytest.raises(ValueError, match="confidence must be from"):
+    with pytest.raises(ValueError, match=r"confidence must be between 0\.5"):
         Gate(DECISION, confidence=confidence)
 
 
