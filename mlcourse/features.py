@@ -6,6 +6,7 @@
 __all__ = ['FEATURES', 'FlightFeatures', 'visible', 'parity', 'write_features']
 
 # %% ../nbs/2_data/09_features.ipynb #8350c4e6
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -149,6 +150,10 @@ _SELECT = f"""
     LEFT JOIN moments AS m ON m.airport = a.airport AND m.quarter = a.quarter
     LEFT JOIN board AS b ON b.desk = a.desk AND b.quarter = a.quarter
     {" ".join(f"LEFT JOIN {r} ON {r}.{key} = a.{key} AND {r}.job = a.job" for r, (key, _) in _RATES.items())}"""
+_PIECE = f"""
+    SELECT time_hour, flight, {", ".join(f"{c}::DOUBLE AS {c}" if c not in _TEXT else c for c in _NAMES)}
+    FROM ({_SELECT}) JOIN (SELECT id, time_hour, flight, origin, carrier, dest FROM asks) USING (id)"""
+_MADE_OF = "SELECT value FROM parquet_kv_metadata(?) WHERE key = 'made_of'"
 
 # %% ../nbs/2_data/09_features.ipynb #bca7ade3
 def _minutes(duration):
@@ -182,6 +187,7 @@ _COLUMNS = {
     "weather": ["origin", "time_hour", *_SKY],
     "planes": ["tailnum", "seats", "year"],
 }
+_FILED = _COLUMNS | {"flights": [*dict.fromkeys([*_SCHEDULE, *_COLUMNS["flights"], "flight"])]}
 
 
 def _column(x):
@@ -343,7 +349,8 @@ def write_features(
 ) -> list:  # paths, in the order of time
     """Write the features of all flights in `source`, with time_hour and flight, one Parquet file for every `days` days.
 
-    A file is named when it is whole; one that is there is kept, so that a run that broke off goes on when called again.
+    A file is named when it is whole. One that is there is kept if it was made from these very files, by this code and
+    decision: so a run that broke off goes on when called again, and what has changed is made anew.
     Raises ValueError for a table or column that lacks, or for less than one day.
     """
     import duckdb
@@ -352,7 +359,7 @@ def write_features(
         raise ValueError(f"days must be at least 1, got {days}")
     Path(out).mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as con:
-        _open(con, Path(source))
+        of = _open(con, Path(source), decision)
         ends = con.execute(
             "SELECT min(epoch_us(time_hour)), max(epoch_us(time_hour)) FROM flights"
         ).fetchone()
@@ -360,33 +367,32 @@ def write_features(
             return []
         first, last = (int(us // 60_000_000) for us in ends)
         starts = range(first // 1440 * 1440, last + 1, days * 1440)
-        return [_piece(con, decision, start, start + days * 1440, Path(out)) for start in starts]
+        return [_piece(con, decision, start, start + days * 1440, Path(out), of) for start in starts]
 
 # %% ../nbs/2_data/09_features.ipynb #3161edec
-def _open(con, source):  # views of the Parquet files, checked
-    wanted = _COLUMNS | {"flights": [*dict.fromkeys([*_SCHEDULE, *_COLUMNS["flights"], "flight"])]}
-    for name, columns in wanted.items():
-        if not any(source.glob(f"{name}*.parquet")):
+def _open(con, source, decision):  # checked views of the files; a hash of all that decides the features
+    told = [repr(decision), _SO_FAR, *_STEPS.items(), _PIECE]
+    for name, columns in _FILED.items():
+        if not (files := sorted(source.glob(f"{name}*.parquet"))):
             raise ValueError(f"source must hold {name}*.parquet, got {source}")
-        path = str(source / f"{name}*.parquet").replace("'", "''")
-        con.execute(f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet('{path}')")
+        con.read_parquet([str(file) for file in files]).create_view(name)
         kinds = dict(row[:2] for row in con.execute(f"DESCRIBE {name}").fetchall())
         if lacking := [c for c in columns if c not in kinds]:
             raise ValueError(f"{name} lacks {', '.join(lacking)}; it has {', '.join(kinds)}")
         if "ZONE" not in kinds.get("time_hour", "ZONE"):
             raise ValueError(f"time_hour of {name} must be times with their zone, got {kinds['time_hour']}")
+        told += [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
-def _piece(con, decision, first, last, out):  # flights whose hour is in [first, last) minutes
-    path = out / f"features-{pd.Timestamp(first, unit='m'):%Y-%m-%d}.parquet"
-    if path.exists():
+def _piece(con, decision, first, last, out, of):  # flights whose hour is in [first, last) minutes
+    path, of = out / f"features-{pd.Timestamp(first, unit='m'):%Y-%m-%d}.parquet", f"{of}-{last}"
+    if path.exists() and con.execute(_MADE_OF, [str(path)]).fetchall() == [(of.encode(),)]:
         return path
-    con.execute(f"""
-        CREATE OR REPLACE TEMP TABLE asks AS SELECT {", ".join(_SCHEDULE)}, flight, row_number() OVER () AS id
-        FROM flights WHERE time_hour >= to_timestamp({first} * 60::BIGINT) AND time_hour < to_timestamp({last} * 60::BIGINT)""")
+    hours = f"time_hour >= to_timestamp({first * 60}) AND time_hour < to_timestamp({last * 60})"
+    names = f"{', '.join(_SCHEDULE)}, flight, row_number() OVER () AS id"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE asks AS SELECT {names} FROM flights WHERE {hours}")
     _prepare(con, decision, first, last)
-    part = path.with_suffix(".part")
-    con.execute(f"""
-        COPY (SELECT time_hour, flight, {", ".join(f"{c}::DOUBLE AS {c}" if c not in _TEXT else c for c in _NAMES)}
-              FROM ({_SELECT}) JOIN (SELECT id, time_hour, flight, origin, carrier, dest FROM asks) USING (id)) TO '{str(part).replace("'", "''")}' (FORMAT parquet)""")
+    part, how = path.with_suffix(".part"), f"FORMAT parquet, KV_METADATA {{made_of: '{of}'}}"
+    con.execute(f"COPY ({_PIECE}) TO '{str(part).replace(chr(39), chr(39) * 2)}' ({how})")
     return part.replace(path)

@@ -553,7 +553,7 @@ def test_writing_goes_on_where_it_broke_off(folder, monkeypatch):
 
     def breaks(*args):
         if len(made) == 1:
-            (args[-1] / "features-2013-07-01.part").write_text("half a file")
+            (folder / "out" / "features-2013-07-01.part").write_text("half a file")
             raise KeyboardInterrupt
         made.append(piece(*args))
         return made[-1]
@@ -566,6 +566,22 @@ def test_writing_goes_on_where_it_broke_off(folder, monkeypatch):
     files = write_features(folder, folder / "out", days=30)
     assert made[0].stat().st_mtime_ns == first and files[0] == made[0] and len(files) == 3
     same(read(files), whole)
+
+
+def test_what_was_made_from_something_else_is_made_anew(folder, small, monkeypatch):
+    out = folder / "out"
+    write = lambda **how: {p.name: p.stat().st_mtime_ns for p in write_features(folder, out, **how)}
+    before = write(days=30)
+    assert write(days=30) == before
+    late = small["flights"].assign(dep_delay=lambda t: t.dep_delay + 60, arr_delay=lambda t: t.arr_delay + 60)
+    late.to_parquet(folder / "flights.parquet")
+    changed = write(days=30)
+    assert list(changed) == list(before) and not set(changed.values()) & set(before.values())
+    same(read(out.glob("*.parquet")), read(write_features(folder, folder / "fresh", days=30)))
+    wide = write(days=40)
+    assert next(iter(wide)) in before and next(iter(wide.values())) not in changed.values()
+    monkeypatch.setattr(module, "_SO_FAR", "coalesce(delay, 15 * quarter - s)")
+    assert next(iter(write(days=40).values())) not in wide.values()
 
 
 def test_writing_refuses(folder, small, tmp_path):
