@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache, partial
+from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -98,23 +99,26 @@ def _features():  # names of all features, in order
     return [name for group in FEATURES.values() for name in group]
 
 
+def _number(name, group):  # its type and its documentation
+    low, high, unit = _LIMITS[name]
+    kind, more = Annotated[float, Field(ge=low, le=high)], {"json_schema_extra": {"group": group}}
+    text = f"{unit}, {low} to {high}"
+    if name == "distance":
+        return kind, Field(description=text, examples=[2475.0], **more)
+    return kind | None, Field(None, description=f"{text}; null: not known", **more)
+
+
 @cache
 def flight_model() -> type[BaseModel]:
     """The pydantic model of a flight in a request: its key, then every feature by its own name; null is not known."""
-    fields = {
-        "dest": (_Airport, Field(examples=["LAX"])),
-        "arrival_hour": (Annotated[int, Field(ge=0, le=23, examples=[21])], Field(description="Local hour.")),
-    }
-    for name in _features():
-        if name in _LIMITS:
-            low, high, unit = _LIMITS[name]
-            kind = Annotated[float, Field(ge=low, le=high)]
-            note = (
-                Field(description=f"{unit}, {low} to {high}", examples=[2475.0])
-                if name == "distance"
-                else Field(None, description=f"{unit}, {low} to {high}; null: not known")
-            )
-            fields[name] = (kind, note) if name == "distance" else (kind | None, note)
+    from mlcourse.features import FEATURES
+
+    hour = (
+        Annotated[int, Field(ge=0, le=23, examples=[21])],
+        Field(description="Scheduled local hour of arrival."),
+    )
+    fields = {"dest": (_Airport, Field(examples=["LAX"])), "arrival_hour": hour}
+    fields |= {n: _number(n, group) for group, names in FEATURES.items() for n in names if n in _LIMITS}
     return create_model("Flight", __base__=_Key, __doc__="A departure and what is known of it.", **fields)
 
 # %% ../nbs/5_deploy/19_serve.ipynb #30adccf7
@@ -148,45 +152,29 @@ CREATE TABLE IF NOT EXISTS outcomes(
 _PREDICTION = "INSERT INTO predictions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-def _connect(path, busy=5.0):
-    con = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
-    con.execute("PRAGMA journal_mode = WAL")
-    con.execute("PRAGMA synchronous = FULL")  # on the disk, not only handed to the system, before we answer
+def _connect(path, power_safe=False):
+    con = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    for setting in (
+        "journal_mode = WAL",
+        f"synchronous = {'FULL' if power_safe else 'NORMAL'}",
+        "wal_autocheckpoint = 0",
+    ):
+        _patient(lambda setting=setting: con.execute(f"PRAGMA {setting}"), 5.0)
     return con
 
-# %% ../nbs/5_deploy/19_serve.ipynb #6cec7637
-class PredictionLog:
-    """A durable log in one SQLite file: what is acknowledged survives kill -9, and a power cut if the disk keeps its word.
 
-    One thread writes; all that waits when it comes around is committed together. Raises OSError if it cannot be opened.
-    """
+def _patient(do, seconds):  # again while another service writes; its turn lasts a millisecond
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return do()
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _TAKEN or time.monotonic() > until:
+                raise
+            time.sleep(0.001)
 
-    def __init__(self, path: str | Path):
-        self.path, self._jobs = Path(path), queue.SimpleQueue()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.salvaged = mend(self.path)
-        self._open()
-        self._writer = threading.Thread(target=_write, args=[self], name="prediction log", daemon=True)
-        self._writer.start()
 
-    def _open(self):
-        self._con = _connect(self.path)
-        self._con.executescript(_TABLES)
-        self._file = os.stat(self.path).st_ino
-
-    def submit(
-        self, job: Callable[[sqlite3.Connection], Any], done: Callable[[Any, Exception | None], None]
-    ) -> None:
-        """Run `job` in the next transaction; then `done(result, None)`, or `done(None, error)` and nothing is kept.
-
-        Both run in the writer's thread."""
-        self._jobs.put((job, done))
-
-    def close(self) -> None:
-        """Commit what waits, and close the file."""
-        self._jobs.put(None)
-        self._writer.join()
-        self._con.close()
+_TAKEN = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 # %% ../nbs/5_deploy/19_serve.ipynb #f7ad9e8b
 def _all_at_once(con, jobs):  # the results of the jobs, in one transaction
@@ -201,32 +189,94 @@ def _all_at_once(con, jobs):  # the results of the jobs, in one transaction
     return results
 
 
-def _work(log, jobs):  # commits jobs, with their callers told
+def _work(log, jobs, patience):  # commits jobs and tells their callers
     try:
         if os.stat(log.path).st_ino != log._file:  # moved away: what we write would be lost with it
-            log._con.close()
-            log._open()
-        results, error = _all_at_once(log._con, [job for job, _ in jobs]), None
+            log._reopen()
+        results, error = _patient(lambda: _all_at_once(log._con, [job for job, _ in jobs]), patience), None
     except (sqlite3.Error, OSError) as trouble:
+        if not patience and getattr(trouble, "sqlite_errorcode", 0) & 0xFF in _TAKEN:
+            return False
         results, error = [None] * len(jobs), trouble
     for (_, done), result in zip(jobs, results, strict=True):
         done(result, error)
+    return True
 
-
-def _write(log):  # the writer's thread
-    while job := log._jobs.get():
+# %% ../nbs/5_deploy/19_serve.ipynb #53294168
+def _write(log):  # the writer's thread: whatever waits is committed together
+    job = log._jobs.get()
+    while job:
         jobs = [job]
         while not log._jobs.empty() and (job := log._jobs.get()):
             jobs.append(job)
-        _work(log, jobs)
-        if job is None:
-            return
+        with log._turn:
+            _work(log, jobs, 5.0)
+        job = job and log._jobs.get()
+
+
+def _settle(log):  # once a second into the main file, and onto the disk; a long WAL begins anew
+    con = None
+    while not log._closed.wait(1.0):
+        with contextlib.suppress(sqlite3.Error, OSError):
+            con = con or _connect(log.path)
+            con.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            if os.path.getsize(f"{log.path}-wal") > 32_000_000:
+                con.execute("PRAGMA wal_checkpoint(RESTART)")
+    if con:
+        con.close()
+
+# %% ../nbs/5_deploy/19_serve.ipynb #ff7d4388
+class PredictionLog:
+    """A durable log in one SQLite file: what is acknowledged survives kill -9 of every process that writes it.
+
+    A power cut may take the last second; with `power_safe` nothing (each commit then waits for the disk). `mended`: what
+    `mend` did to a broken file. Raises sqlite3.Error or OSError if the file cannot be opened."""
+
+    def __init__(self, path: str | Path, power_safe: bool = False):
+        self.path, self.power_safe, self._jobs = Path(path), power_safe, queue.SimpleQueue()
+        self._turn, self._closed = threading.Lock(), threading.Event()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.mended, self._con = mend(self.path), None
+        self._reopen()
+        self._threads = [
+            threading.Thread(target=work, args=[self], daemon=True) for work in (_write, _settle)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _reopen(self):
+        if self._con:
+            self._con.close()
+        self._con = _connect(self.path, self.power_safe)
+        _patient(lambda: self._con.executescript(_TABLES), 5.0)
+        self._file = os.stat(self.path).st_ino
+
+    def submit(self, job: Callable[[sqlite3.Connection], Any], done: Callable[[Any, Exception | None], None],
+               quick: bool = False) -> None:  # fmt: skip
+        """Run `job` in a transaction; then `done(result, None)`, or `done(None, error)` and nothing of it is kept.
+
+        `quick`: at once in this thread if nobody else writes; else in the writer's, with all that waits."""
+        if quick and not self.power_safe and self._jobs.empty() and self._turn.acquire(blocking=False):
+            try:
+                if _work(self, [(job, done)], 0):
+                    return
+            finally:
+                self._turn.release()
+        self._jobs.put((job, done))
+
+    def close(self) -> None:
+        """Commit what waits, and close the file."""
+        self._jobs.put(None)
+        self._closed.set()
+        for thread in self._threads:
+            thread.join()
+        self._con.close()
 
 # %% ../nbs/5_deploy/19_serve.ipynb #ca4cf5c0
 def _whole(path):  # whether SQLite can read all of the file
     try:
         with contextlib.closing(_connect(path)) as con:
-            con.executescript(_TABLES)
+            _patient(lambda: con.executescript(_TABLES), 5.0)
             return con.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
     except sqlite3.OperationalError:
         raise
@@ -489,14 +539,19 @@ class _Batches(_Scores):  # what is asked in the same moment is scored and logge
             answers, rows = self._score(batch)
         except Exception as error:
             return self._logged(batch, None, time.perf_counter(), None, error)
-        done = partial(loop.call_soon_threadsafe, self._logged, batch, answers, time.perf_counter())
-        self.log.submit(lambda con: con.executemany(_PREDICTION, rows), done)
+        began, here = time.perf_counter(), threading.get_ident()
+
+        def done(result, error):
+            tell = loop.call_soon_threadsafe if threading.get_ident() != here else lambda do, *args: do(*args)
+            tell(self._logged, batch, answers, began, result, error)
+
+        self.log.submit(lambda con: con.executemany(_PREDICTION, rows), done, quick=len(rows) <= 64)
 
     def _logged(self, batch, answers, began, result, error):  # only now the answers may leave
         self._held -= sum(len(part) for part, _, _ in batch)
         self._busy = bool(self._waiting)
         if self._busy:
-            self._flush()
+            asyncio.get_running_loop().call_soon(self._flush)
         self.metrics.commits.observe(time.perf_counter() - began)
         if error:
             self.metrics.lost.inc()
@@ -583,13 +638,15 @@ class Service(_Batches, _Keeps, _Follows):
     """
 
     def __init__(self, registry: Any, name: str, log: str | Path, *, alias: str = "champion",
-                 decision: Decision | None = None, key: str | None = None, poll: float = 3.0, patience: float = 10.0):  # fmt: skip
+                 decision: Decision | None = None, key: str | None = None, poll: float = 3.0, patience: float = 10.0, power_safe: bool = False):  # fmt: skip
         self.registry, self.name, self.alias, self.poll, self.patience = registry, name, alias, poll, patience
         self.act_above = (decision or Decision()).break_even
         self._key = hashlib.sha256(key.encode()).digest() if key else None
         self.metrics, self._scorer, self._trouble = _Metrics(), None, ""
         self._use(_Scorer(registry.load(name, alias)))
-        self.log = PredictionLog(log)
+        self.log = PredictionLog(log, power_safe)
+        if self.log.mended:
+            say("log mended", **self.log.mended)
         self._ids = map(f"{secrets.token_hex(6)}-{{:x}}".format, itertools.count())
         self._waiting, self._held, self._busy = [], 0, False
         self._posts = {"/predict": self._predict, "/outcomes": self._outcomes, "/explain": self._explain,
@@ -774,7 +831,6 @@ def _reads(api, service):
     from prometheus_client import generate_latest
 
     words = _words()
-    page = Path(__file__).with_name("serve.html") if "__file__" in globals() else None
 
     @api.get("/health", response_model=words.state, summary="The process lives.")
     async def health():
@@ -801,13 +857,46 @@ def _reads(api, service):
         return {"name": service.name, "version": service._scorer.version, "alias": service.alias, "card": m.card,
                 "features": list(m.features), "lineage": dict(m.lineage), "metrics": dict(m.metrics)}  # fmt: skip
 
-    @api.get("/", response_class=HTMLResponse, summary="A page to try a flight.")
-    async def home():
-        return HTMLResponse(
-            page.read_text(encoding="utf-8") if page and page.exists() else "<h1>Flights</h1>"
+    for path, file, summary in (
+        ("/", "serve.html", "A page to try a flight."),
+        ("/docs", "serve_docs.html", "These words."),
+    ):
+        page = HTMLResponse(files("mlcourse").joinpath(file).read_text(encoding="utf-8"), headers=_ALONE)
+        api.add_api_route(
+            path, partial(_same_page, page), response_class=HTMLResponse, summary=summary, name=file
         )
 
-# %% ../nbs/5_deploy/19_serve.ipynb #94ebd8fe
+
+async def _same_page(page):
+    return page
+
+
+_ALONE = {  # the pages talk to nobody else, and nobody may put them in a frame
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+}
+
+# %% ../nbs/5_deploy/19_serve.ipynb #39531c40
+@cache
+def _protocol(patience):  # uvicorn's, but a connection that sends no whole head in time is closed
+    try:
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Protocol
+    except ImportError:  # no httptools on this platform
+        from uvicorn.protocols.http.h11_impl import H11Protocol as Protocol
+
+    class Hasty(Protocol):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            self._late = self.loop.call_later(patience, self._look, transport)
+
+        def _look(self, transport):
+            if self.scope is None or not self.scope.get("path"):
+                transport.close()
+
+    return Hasty
+
+
 @contextlib.contextmanager
 def _bound(host, port):  # a socket that listens, so that the port is known, and taken, before anything starts
     with socket.create_server((host, port), backlog=2048, reuse_port=False) as sock:
@@ -823,7 +912,8 @@ def listen(service: Service, host: str = "127.0.0.1", port: int = 8000) -> None:
     with _bound(host, port) as sock:
         at = sock.getsockname()[1]
         config = uvicorn.Config(service, log_config=None, access_log=False, server_header=False, date_header=False,
-                                timeout_keep_alive=75, timeout_graceful_shutdown=30, lifespan="on")  # fmt: skip
+                                timeout_keep_alive=75, timeout_graceful_shutdown=30, lifespan="on",
+                                http=_protocol(service.patience))  # fmt: skip
         server = uvicorn.Server(config)
         service.server = server
         with contextlib.suppress(ValueError):  # in a thread signals are somebody else's
