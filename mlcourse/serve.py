@@ -31,7 +31,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from .data import _RANGES
 from .frame import Decision
@@ -65,12 +65,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
+def _whole_number(value):  # 19.0 is whole too, as JSON has it; true is not
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
 _Airport = Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["JFK"])]
 
 
 class _Key(_Strict):  # which departure
     carrier: Annotated[str, Field(pattern="^[A-Z0-9]{2}$", examples=["DL"])]
-    flight: Annotated[int, Field(ge=1, le=9999, examples=[422])]
+    flight: Annotated[int, Field(ge=1, le=9999, examples=[422]), BeforeValidator(_whole_number)]
     origin: _Airport
     scheduled: Annotated[
         str,
@@ -114,7 +118,7 @@ def flight_model() -> type[BaseModel]:
     from mlcourse.features import FEATURES
 
     hour = (
-        Annotated[int, Field(ge=0, le=23, examples=[21])],
+        Annotated[int, Field(ge=0, le=23, examples=[21]), BeforeValidator(_whole_number)],
         Field(description="Scheduled local hour of arrival."),
     )
     fields = {"dest": (_Airport, Field(examples=["LAX"])), "arrival_hour": hour}
@@ -481,7 +485,20 @@ class _Metrics:  # what Prometheus reads, in a registry of this service alone
         self.model = make(Gauge, "model", "1 for the version that answers", "name", "version")
         self.swaps = make(Counter, "model_swaps", "Changes of the version that answers")
         self.registry_errors = make(Counter, "registry_errors", "Times the registry could not be asked")
-        self._children = {}
+        self._children, self.leaves = (
+            {},
+            {word: self.flights.labels(word) for word in ("past", "week", "far")},
+        )
+
+    def count_flights(self, chances, minutes, now, above):
+        ahead = [minute - now for minute in minutes]
+        past, far = sum(m < 0 for m in ahead), sum(m > 7 * 1440 for m in ahead)
+        for leaves, count in (("past", past), ("far", far), ("week", len(ahead) - past - far)):
+            if count:
+                self.leaves[leaves].inc(count)
+        self.acts.inc(sum(p > above for p in chances))
+        for p in chances:
+            self.chances.observe(p)
 
     def count(self, route, status, seconds):
         key = route, status
@@ -497,6 +514,7 @@ class _Scores:  # makes the answers of a batch, and its rows for the log
         flights = [f for part, _, _ in batch for f in part]
         local = [t for _, part, _ in batch for t in part]
         chances = scorer(flights, local).tolist()
+        self.metrics.count_flights(chances, [_minute(t) for t in local], at // 60_000_000, self.act_above)
         head = f'{{"model":{json.dumps(self.name)},"version":{json.dumps(scorer.version)},"predictions":['
         said = iter(zip(flights, local, chances, strict=True))
         for part, _, _ in batch:
@@ -652,6 +670,8 @@ class Service(_Batches, _Keeps, _Follows):
         self._posts = {"/predict": self._predict, "/outcomes": self._outcomes, "/explain": self._explain,
                        "/model": self._swap}  # fmt: skip
         self.api = _documented(self)
+        paths = self.api.openapi()["paths"].items()
+        self.methods = {path: ", ".join(verbs).upper().encode() for path, verbs in paths}
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, api):
@@ -739,6 +759,9 @@ async def _measured(service, scope, receive, send):  # what FastAPI answers, cou
 
     async def counted(message):
         if message["type"] == "http.response.start":
+            if message["status"] == 405:  # FastAPI tells the methods of one of its routes
+                headers = [h for h in message["headers"] if h[0] != b"allow"]
+                message["headers"] = [*headers, (b"allow", service.methods[scope["path"]])]
             service.metrics.count(route, message["status"], time.perf_counter() - began)
         await send(message)
 
@@ -752,18 +775,28 @@ _GETS = ("/", "/health", "/ready", "/metrics", "/model", "/docs", "/openapi.json
 def _words():  # models of what is answered, for the documentation
     made = lambda title, /, **fields: create_model(title, **{k: (kind, ...) for k, kind in fields.items()})
     share = Annotated[float, Field(ge=0, le=1, examples=[0.31])]
-    one = made("Prediction", id=str, probability=share, act=bool)
-    push = made("Push", group=str, known=int, change=float)
+    version, model = (Annotated[str, Field(examples=[e])] for e in ("3", "bad-flights"))
+    one = made(
+        "Prediction", id=Annotated[str, Field(examples=["f09ac41b77d2-1c"])], probability=share, act=bool
+    )
+    push = made("Push", group=Annotated[str, Field(examples=["weather"])], known=int, change=float)
     fault = made("Fault", loc=list[str | int], msg=str, type=str)
     return SimpleNamespace(
-        predicted=made("Predictions", model=str, version=str, predictions=list[one]),
+        predicted=made("Predictions", model=model, version=version, predictions=list[one]),
         counted=made("Counts", new=int, repeated=int, changed=int, unmatched=int),
-        explained=made("Explained", model=str, version=str, probability=share, groups=list[push]),
-        swapped=made("Swapped", model=str, version=str, alias=str),
-        state=made("State", status=str),
+        explained=made("Explained", model=model, version=version, probability=share, groups=list[push]),
+        swapped=made("Swapped", model=model, version=version, alias=str),
+        state=made("State", status=Annotated[str, Field(examples=["ready"])]),
         refused=made("Refused", detail=list[fault] | str),
         card=made(
-            "Card", name=str, version=str, alias=str, features=list[str], lineage=dict, metrics=dict, card=str
+            "Card",
+            name=model,
+            version=version,
+            alias=str,
+            features=list[str],
+            lineage=dict,
+            metrics=dict,
+            card=str,
         ),
     )
 
