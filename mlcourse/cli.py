@@ -314,6 +314,30 @@ def serve(
     listen(Service(store, name, place, alias=alias, key=key), host, port)
 
 
+@app.command("check-service")
+def check_service(
+    url: Annotated[str, typer.Argument(help="Such as http://127.0.0.1:8000.")],
+) -> None:
+    """Ask a service, in any framework, whether it keeps the contract; exit code 0 if it does. MLCOURSE_API_KEY is sent."""
+    from mlcourse import check_service as contract
+
+    findings = []
+    try:
+        for finding in contract.check_service(url, os.environ.get("MLCOURSE_API_KEY") or None):
+            findings.append(finding)
+            _print(
+                Text("holds   " if finding.holds else "broken  ", "green" if finding.holds else "red")
+                + finding.rule
+            )
+            if not finding.holds:
+                _print(f"        Seen: {finding.seen}\n        Do:   {finding.mend}")
+    except ValueError as error:
+        raise Stop(str(error), 2) from error
+    broken = sum(not finding.holds for finding in findings)
+    _print(f"\n{len(findings) - broken} of {len(findings)} rules hold.")
+    raise typer.Exit(int(broken > 0))
+
+
 def _filled(registry: Any, name: str, alias: str, place: Path) -> None:
     # A registry without the model takes it from a finished run.
     from mlcourse.registry import Refused
