@@ -375,7 +375,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'mlcourse.serve._asked': ('5_deploy/serve.html#_asked', 'mlcourse/serve.py'),
                                 'mlcourse.serve._asked_features': ('5_deploy/serve.html#_asked_features', 'mlcourse/serve.py'),
                                 'mlcourse.serve._body': ('5_deploy/serve.html#_body', 'mlcourse/serve.py'),
-                                'mlcourse.serve._bound': ('5_deploy/serve.html#_bound', 'mlcourse/serve.py'),
                                 'mlcourse.serve._connect': ('5_deploy/serve.html#_connect', 'mlcourse/serve.py'),
                                 'mlcourse.serve._documented': ('5_deploy/serve.html#_documented', 'mlcourse/serve.py'),
                                 'mlcourse.serve._faults': ('5_deploy/serve.html#_faults', 'mlcourse/serve.py'),

@@ -6,7 +6,7 @@
 __all__ = ['TRUSTED', 'EXACT', 'FILES', 'Refused', 'Unreachable', 'freeze', 'thaw', 'Encoder', 'to_onnx', 'runner', 'furthest',
            'lineage', 'Model', 'Registry']
 
-# %% ../nbs/5_deploy/18_registry.ipynb #6666faae
+# %% ../nbs/5_deploy/18_registry.ipynb #22701167
 import hashlib
 import io
 import json
@@ -24,11 +24,12 @@ from contextlib import closing, contextmanager, nullcontext
 from functools import cached_property
 from importlib.metadata import version as installed
 from pathlib import Path
-
 import numpy as np
 import pandas as pd
+_NAME = r"[A-Za-z0-9][\w.-]{0,99}"
+_OTHERS = "mlflow sqlalchemy sqlite3 alembic botocore boto3 psycopg requests filelock".split()
 
-# %% ../nbs/5_deploy/18_registry.ipynb #89720322
+# %% ../nbs/5_deploy/18_registry.ipynb #39c7d98f
 TRUSTED = tuple(  # a saved model may hold these, what skops trusts by itself, and nothing else
     """mlcourse.decide.Calibrated mlcourse.decide.Calibrator mlcourse.models.Encode mlcourse.models.Logistic
     mlcourse.models.Rate mlcourse.models.TableClassifier sklearn.tree._tree.Tree
@@ -65,23 +66,24 @@ def thaw(content: bytes) -> object:
     except Exception as error:  # whatever a broken or a hostile file can raise
         raise Refused(f"this is no model that `freeze` wrote: {error}") from error
 
-# %% ../nbs/5_deploy/18_registry.ipynb #f83d923d
+# %% ../nbs/5_deploy/18_registry.ipynb #c33cf98b
 def _settled(model):
     # skops names the parts of a model by where they lay in memory, and dates them: same model, same bytes without.
     with zipfile.ZipFile(io.BytesIO(model)) as old:
         files = {name: old.read(name) for name in old.namelist()}
-    ids = dict.fromkeys(re.findall(r'"__id__": (\d+)', files["schema.json"].decode()))
-    number = {old: f"{n}" for n, old in enumerate(ids, 1)}
+    ids = re.findall(r'"__id__": (\d+)', files["schema.json"].decode())
+    number = {old: f"{n}" for n, old in enumerate(dict.fromkeys(ids), 1)}
     numbered = lambda text: re.sub(
         r'(?<="__id__": )\d+|\d+(?=\.npy\b)', lambda found: number.get(found[0], found[0]), text
     )
-    with zipfile.ZipFile(stream := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as new:
+    files["schema.json"] = numbered(files["schema.json"].decode()).encode()
+    with zipfile.ZipFile(stream := io.BytesIO(), "w") as new:
         for name, content in files.items():
-            content = numbered(content.decode()).encode() if name == "schema.json" else content
-            new.writestr(zipfile.ZipInfo(numbered(name), (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+            place = zipfile.ZipInfo(numbered(name), (1980, 1, 1, 0, 0, 0))
+            new.writestr(place, content, zipfile.ZIP_DEFLATED)
     return stream.getvalue()
 
-# %% ../nbs/5_deploy/18_registry.ipynb #ec0f83cc
+
 class _Ranks(dict):  # place of each text; NaN for what is missing, or was never seen
     def __missing__(self, value):
         if value is None or isinstance(value, str) or value != value:
@@ -96,11 +98,9 @@ def _encoded(flights, numbers, places):
         flat += [ranks[flight[name]] for name, ranks in places]
     return np.array(array("d", flat)).reshape(len(flights), len(numbers) + len(places))
 
-# %% ../nbs/5_deploy/18_registry.ipynb #6409415f
+# %% ../nbs/5_deploy/18_registry.ipynb #29d46c51
 class Encoder:
-    """What a flight is turned into for a model: its `numbers`, then a place for each text in `places`.
-
-    `spec`: the plain JSON that a version keeps. `features`: columns that the model was fitted on."""
+    """Turns flights into a model's matrix: its `numbers`, then a place for each text in `places`; `spec`: plain JSON."""
 
     def __init__(self, spec: dict):
         self.features, self.numbers = spec["features"], spec["numbers"]
@@ -116,8 +116,8 @@ class Encoder:
         except KeyError as error:
             raise ValueError(f"every flight must have {error}") from None
         except (TypeError, OverflowError):
-            matrix = None
-        if matrix is None or np.isinf(matrix).any():
+            matrix = np.inf
+        if np.isinf(matrix).any():
             self.table(pd.DataFrame(flights))  # says which feature is wrong
             raise ValueError("flights must be dicts of numbers and texts, each where it belongs, or None")
         return matrix
@@ -126,7 +126,7 @@ class Encoder:
         """The same matrix (n, k) of a table of features; ValueError as mlcourse.models.Encode."""
         return _same(self).transform(X)
 
-# %% ../nbs/5_deploy/18_registry.ipynb #56fd60a7
+# %% ../nbs/5_deploy/18_registry.ipynb #f1f8b15a
 def _same(encoder):  # an Encode that gives numbers and places, whatever its model makes of them
     from mlcourse.models import Encode
 
@@ -156,7 +156,7 @@ def _spec(model):  # of its Encoder
     e = _inside(model).encode_
     return {"features": [*map(str, e.feature_names_in_)], "numbers": e.numbers_, "places": e.places_}
 
-# %% ../nbs/5_deploy/18_registry.ipynb #144f9d1a
+# %% ../nbs/5_deploy/18_registry.ipynb #e95d0af7
 class _Graph:  # an ONNX graph of doubles: ask for an operation, get the name of what it gives
     def __init__(self):
         self.nodes, self.known = [], []
@@ -183,7 +183,7 @@ class _Graph:  # an ONNX graph of doubles: ask for an operation, get the name of
         checker.check_model(model := helper.make_model(graph, opset_imports=sets, ir_version=10))
         return model.SerializeToString()
 
-# %% ../nbs/5_deploy/18_registry.ipynb #ea51f61c
+# %% ../nbs/5_deploy/18_registry.ipynb #d8bd7c17
 def _nodes(core):  # of all trees in a row, where each tree begins, and where the tree of each node begins
     trees = [predictor.nodes for (predictor,) in core._predictors]
     starts = np.cumsum([0, *map(len, trees)])
@@ -212,7 +212,7 @@ def _boosting(g, x, core, encode):
     z = _sum_of_trees(g, x, core)
     return g("Sigmoid", g("Add", z, [float(np.ravel(core._baseline_prediction)[0])]))
 
-# %% ../nbs/5_deploy/18_registry.ipynb #5a3a865e
+# %% ../nbs/5_deploy/18_registry.ipynb #b5800cb6
 def _line(g, x, core, encode):
     m, known = len(encode.numbers_), encode.scales_
     values = g("Gather", x, np.arange(m), axis=1)
@@ -231,7 +231,7 @@ def _calibrated(g, p, line):
     z = g("Log", g("Div", p, g("Sub", [1.0], p)))
     return g("Sigmoid", g("Add", g("Mul", z, line.coef_[0]), line.intercept_))
 
-# %% ../nbs/5_deploy/18_registry.ipynb #fb2fa01b
+# %% ../nbs/5_deploy/18_registry.ipynb #e9bf53ae
 _GRAPHS = {"HistGradientBoostingClassifier": _boosting, "Logistic": _line}
 
 
@@ -252,7 +252,7 @@ def to_onnx(model: object) -> bytes:
     _wire(g, "x", model)
     return g.content(len(Encoder(_spec(model)).columns))
 
-# %% ../nbs/5_deploy/18_registry.ipynb #d96ade22
+
 def runner(graph: bytes) -> Callable:
     """Function of a matrix (n, k) that gives the probabilities (n,) of an ONNX graph, in one thread."""
     import onnxruntime
@@ -263,7 +263,7 @@ def runner(graph: bytes) -> Callable:
     run = onnxruntime.InferenceSession(graph, settings, providers=["CPUExecutionProvider"]).run
     return lambda matrix: run(None, {"x": matrix})[0][:, 0]
 
-# %% ../nbs/5_deploy/18_registry.ipynb #f1e0b2f3
+# %% ../nbs/5_deploy/18_registry.ipynb #dd8daa2e
 EXACT = 1e-9  # largest difference of two probabilities that another order of adding can make; a wrong turn makes more
 
 
@@ -280,13 +280,13 @@ def _hard(model, encoder, example, n, rng):  # rows where two scorers could part
     return np.column_stack([rng.choice(np.array(pool)[~np.isinf(pool)], n) for pool in pools])
 
 
-def furthest(model: object, encoder: Encoder, run: Callable, example: pd.DataFrame, n: int = 5000, seed: int = 0) -> float:
-    """Largest difference of `model.predict_proba` from `run` of the encoder's matrix, table- or flight-wise.
+def furthest(model: object, encoder: Encoder, run: Callable, X: pd.DataFrame, n: int = 5000, seed: int = 0) -> float:  # fmt: skip
+    """Largest difference of `model.predict_proba` from `run` of the encoder's matrix, of a table and of dicts.
 
-    On the rows of `example` and on `n` made ones: numbers on the thresholds and a last bit beside them, missing
+    On the rows of X (k features) and on `n` made ones: numbers on the thresholds and a last bit beside them, missing
     values, texts never seen. NaN counts as infinite."""
     worst, rng = [0.0], np.random.default_rng(seed)
-    for table in (example[encoder.features].copy(), _undone(encoder, _hard(model, encoder, example, n, rng))):
+    for table in (X[encoder.features].copy(), _undone(encoder, _hard(model, encoder, X, n, rng))):
         for name in encoder.places:
             table[name] = table[name].astype(object).mask(rng.random(len(table)) < 0.05, "never seen")
         said = model.predict_proba(table)[:, 1]
@@ -294,7 +294,7 @@ def furthest(model: object, encoder: Encoder, run: Callable, example: pd.DataFra
         worst += [abs(run(matrix) - said).max(initial=0) for matrix in matrices]
     return np.inf if np.isnan(worst).any() else float(max(worst))
 
-# %% ../nbs/5_deploy/18_registry.ipynb #fa91a3d7
+# %% ../nbs/5_deploy/18_registry.ipynb #5f86dca7
 def lineage(data: dict, code: list, settings: dict) -> dict:
     """Where a model comes from: sha256 of each table or file and of each module's source, each setting as it is.
 
@@ -316,11 +316,16 @@ def _digest(thing):
     rows = pd.util.hash_pandas_object(thing).to_numpy().astype("<u8").tobytes()
     return hashlib.sha256(repr([*thing.dtypes.astype(str).items()]).encode() + rows).hexdigest()
 
-# %% ../nbs/5_deploy/18_registry.ipynb #be0ca47c
-FILES = ("model.skops", "model.onnx", "encoder.json", "card.md")  # of a version, beside its manifest.json
-_LIBRARIES = ("mlcourse", "numpy", "pandas", "scikit-learn", "scipy", "skops", "onnx", "onnxruntime")
+
+def _seal(content):
+    return [hashlib.sha256(content).hexdigest(), len(content)]
 
 
+def _json(thing):
+    plain = lambda value: value.item() if hasattr(value, "item") else str(value)
+    return json.dumps(thing, indent=1, ensure_ascii=False, default=plain).encode()
+
+# %% ../nbs/5_deploy/18_registry.ipynb #4c2160d5
 class Model:
     """A version of a model, every byte of it checked: what it is, where it comes from, and what it says.
 
@@ -345,35 +350,17 @@ class Model:
         """Probabilities (n,) of a bad flight; columns of X (n, k) are found by name. ValueError as Encode."""
         return self.score(self.encoder.table(X))
 
-# %% ../nbs/5_deploy/18_registry.ipynb #f534154b
-def _seal(content):
-    return [hashlib.sha256(content).hexdigest(), len(content)]
-
-
-def _json(thing):
-    plain = lambda value: value.item() if hasattr(value, "item") else str(value)
-    return json.dumps(thing, indent=1, ensure_ascii=False, default=plain).encode()
-
-
-def _facts(lineage, metrics, gate):
-    for key, value in metrics.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-            raise ValueError(f"metrics must be numbers, got {key} = {value!r}")
-    for key in [*lineage, *metrics]:
-        _named(key, "a name in lineage or metrics", r"[\w./ -]{1,200}")
-    if gate is not None and "passed" not in gate:
-        raise ValueError(f"gate must have a column passed, got {[*gate]}")
-    libraries = {"python": platform.python_version()} | {name: installed(name) for name in _LIBRARIES}
-    rows = None if gate is None else json.loads(gate.to_json(orient="split", double_precision=15))
-    return {"lineage": libraries | lineage, "metrics": metrics, "gate": rows}
-
 
 def _named(value, what, rule):
     if not isinstance(value, str) or not re.fullmatch(rule, value, re.ASCII):
         raise ValueError(f"{what} must match {rule}, got {value!r}")
     return value
 
-# %% ../nbs/5_deploy/18_registry.ipynb #83b48d77
+# %% ../nbs/5_deploy/18_registry.ipynb #91cd3f73
+FILES = ("model.skops", "model.onnx", "encoder.json", "card.md")  # of a version, beside its manifest.json
+_LIBRARIES = ("mlcourse", "numpy", "pandas", "scikit-learn", "scipy", "skops", "onnx", "onnxruntime")
+
+
 def _pack(pipeline, example, facts, card):  # the files of a version, by name
     spec = _spec(pipeline)
     if not isinstance(example, pd.DataFrame) or not len(example):
@@ -395,7 +382,7 @@ def _faster(pipeline, encoder, example):  # ONNX if it says exactly the same, an
         return None, f"no ONNX: {error}"
     return (None, f"no ONNX: it is {far:.2g} off") if far > EXACT else (content, f"ONNX within {far:.1g}")
 
-# %% ../nbs/5_deploy/18_registry.ipynb #b85be8f1
+# %% ../nbs/5_deploy/18_registry.ipynb #ea42d6fe
 def _unpack(name, version, sealed, read):  # the Model of the files that `read(file, size)` gives
     checked = lambda file, seal: _checked(file, seal, read, f"{name} {version}")
     try:
@@ -420,11 +407,7 @@ def _checked(file, seal, read, which):  # the bytes that are checked are the byt
         raise Refused(f"{file} of {which} is {what}, so nothing of it was loaded. Roll back, or restore it")
     return content
 
-# %% ../nbs/5_deploy/18_registry.ipynb #9bc6f1b6
-_NAME = r"[A-Za-z0-9][\w.-]{0,99}"
-_OTHERS = "mlflow sqlalchemy sqlite3 alembic botocore boto3 psycopg requests filelock".split()
-
-
+# %% ../nbs/5_deploy/18_registry.ipynb #0988f99c
 @contextmanager
 def _reaching(where):
     try:
@@ -432,96 +415,73 @@ def _reaching(where):
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in _OTHERS:
             raise
+        if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+            raise ValueError(str(error)) from error
         where = re.sub(r"//[^/@]*@", "//…@", str(where))  # no password in a message
         raise Unreachable(f"{where} does not answer: {' '.join(str(error).split())[:300]}") from error
 
 
-def _mlflow(address):  # a client that is silent, calls nobody else, and does not wait minutes for what is gone
+def _keep(store, name, facts, files, gate):
+    from filelock import FileLock
+
+    passed = gate is not None and len(gate) and gate.passed.eq(True).all()
+    tags = {"manifest": json.dumps(_seal(files["manifest.json"])), "passed": "yes" if passed else "no"}
+    if file := store._file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with _reaching(store.address), FileLock(f"{file}.lock", timeout=60) if file else nullcontext():
+        client = _mlflow(store.address)  # one save at a time: two first ones would both make the tables
+        run = _run(client, store.files, name, facts)
+        _write(client, run.run_id, store.files and store._place(name, run.run_id, ""), files)
+        client.set_terminated(run.run_id)
+        place = store._place(name, run.run_id, run.artifact_uri)
+        return str(client.create_model_version(name, place, run.run_id, tags).version)
+
+# %% ../nbs/5_deploy/18_registry.ipynb #7c2cdc7f
+def _mlflow(address):
+    # A client that is silent, calls nobody else, and does not wait minutes for what is gone.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    _answers(address)
+    if not address.startswith("http"):
+        _answers(address)
     import mlflow
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow.MlflowClient(address, registry_uri=address)
 
-# %% ../nbs/5_deploy/18_registry.ipynb #78f08cb6
+
 def _answers(address):
-    from sqlalchemy import create_engine, text
+    from sqlalchemy import NullPool, create_engine, text
 
-    if not address.startswith("http"):
-        lite = address.startswith("sqlite")
-        engine = create_engine(address, connect_args={"timeout": 5} if lite else {"connect_timeout": 5})
-        with engine.connect() as database:
-            database.execute(text("BEGIN IMMEDIATE" if lite else "SELECT 1"))
-        engine.dispose()
+    lite = address.startswith("sqlite")
+    wait = {"timeout": 5} if lite else {"connect_timeout": 5}
+    with create_engine(address, connect_args=wait, poolclass=NullPool).connect() as database:
+        database.execute(text("BEGIN IMMEDIATE" if lite else "SELECT 1"))
 
 
-def _read(place, file, size):  # at most a byte more than there should be
-    if "://" not in place:
-        with open(Path(place, file), "rb") as stream:
-            return stream.read(size + 1)
-    from mlflow.artifacts import download_artifacts
+def _write(client, run, place, files):
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository as repository
 
-    with tempfile.TemporaryDirectory() as folder, _reaching(place):
-        return _read(folder, Path(download_artifacts(f"{place}/{file}", dst_path=folder)).name, size)
+    with tempfile.TemporaryDirectory() as folder:
+        for file, content in files.items():
+            Path(folder, file).write_bytes(content)
+        repository(place).log_artifacts(folder) if place else client.log_artifacts(run, folder)
 
-# %% ../nbs/5_deploy/18_registry.ipynb #6f50cf95
-_FIND = """
-    SELECT v.version, v.run_id, v.source, m.value, p.value FROM model_versions AS v
-    JOIN model_version_tags AS m ON m.name = v.name AND m.version = v.version AND m.key = 'manifest'
-    JOIN model_version_tags AS p ON p.name = v.name AND p.version = v.version AND p.key = 'passed'
-    LEFT JOIN registered_model_aliases AS a ON a.name = v.name AND a.version = v.version AND a.alias = :which
-    WHERE v.name = :name AND v.current_stage <> 'Deleted_Internal' AND (a.alias = :which OR v.version = :number)"""
-
-
-def _direct(file, name, which):  # what MLflow's client would say, without importing it
-    asked = {"name": name, "which": which, "number": int(which) if which.isdecimal() else None}
-    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=2)) as database:
-        return database.execute(_FIND, asked).fetchone()
+# %% ../nbs/5_deploy/18_registry.ipynb #8262fa18
+def _facts(lineage, metrics, gate):
+    for key, value in metrics.items():
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            raise ValueError(f"metrics must be numbers, got {key} = {value!r}")
+    for key in [*lineage, *metrics]:
+        _named(key, "a name in lineage or metrics", r"[\w./ -]{1,200}")
+    if gate is not None and "passed" not in gate:
+        raise ValueError(f"gate must have a column passed, got {[*gate]}")
+    libraries = {"python": platform.python_version()} | {name: installed(name) for name in _LIBRARIES}
+    rows = None if gate is None else json.loads(gate.to_json(orient="split", double_precision=15))
+    return {"lineage": libraries | lineage, "metrics": metrics, "gate": rows}
 
 
-def _asked(client, name, which):
-    from mlflow.exceptions import MlflowException
-
-    try:
-        v = (client.get_model_version if which.isdecimal() else client.get_model_version_by_alias)(name, which)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
-    return v.version, v.run_id, v.source, v.tags.get("manifest"), v.tags.get("passed")
-
-# %% ../nbs/5_deploy/18_registry.ipynb #b3b572d3
-class _Store:  # where versions lie, and how they are found
-    def __init__(self, where: str | Path, files: str | Path | None = None):
-        local = "://" not in str(where)
-        self.address = f"sqlite:///{Path(where, 'registry.db').resolve().as_posix()}" if local else str(where)
-        lite = self.address.startswith("sqlite:///")
-        self._file = Path(self.address.removeprefix("sqlite:///")) if lite else None
-        self.files = str(files or (self._file.parent / "versions" if lite else "")).rstrip("/")
-
-    def _client(self):
-        if self._file and not self._file.exists():
-            raise Unreachable(f"there is no registry at {self._file}: save a model first, or mend the address")
-        return _mlflow(self.address)
-
-    def _find(self, name, which):  # version, run, source, manifest, passed: what the database knows of a version
-        with _reaching(self.address):
-            direct = self._file and self._file.exists()
-            found = _direct(self._file, name, which) if direct else _asked(self._client(), name, which)
-        if found is None:
-            raise ValueError(f"{name!r} has no version or alias {which!r}: `history` lists what there is")
-        return str(found[0]), *found[1:]
-
-    def _place(self, name, run, source):  # of a version's files: the registry's own to say, where it can
-        if self.files and not re.fullmatch(r"[0-9a-f]{32}", run or ""):
-            raise Refused(f"a version of {name} points out of the registry, to {run!r}")
-        return f"{self.files}/{name}/{run}/artifacts" if self.files else source
-
-# %% ../nbs/5_deploy/18_registry.ipynb #d054225b
 def _run(client, root, name, facts):  # in MLflow's tracking: settings and metrics, to compare
     from mlflow.entities import Metric, Param
 
@@ -537,16 +497,79 @@ def _run(client, root, name, facts):  # in MLflow's tracking: settings and metri
         client.log_batch(run.run_id, metrics[n : n + 100], params[n : n + 100])
     return run
 
+# %% ../nbs/5_deploy/18_registry.ipynb #cd769d04
+_FIND = """SELECT v.version, v.run_id, v.source, m.value, p.value FROM model_versions AS v
+    JOIN model_version_tags AS m ON m.name = v.name AND m.version = v.version AND m.key = 'manifest'
+    JOIN model_version_tags AS p ON p.name = v.name AND p.version = v.version AND p.key = 'passed'
+    LEFT JOIN registered_model_aliases AS a ON a.name = v.name AND a.version = v.version AND a.alias = :which
+    WHERE v.name = :name AND v.current_stage <> 'Deleted_Internal' AND (a.alias = :which OR v.version = :number)"""
 
-def _write(client, run, place, files):
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository as repository
 
-    with tempfile.TemporaryDirectory() as folder:
-        for file, content in files.items():
-            Path(folder, file).write_bytes(content)
-        repository(place).log_artifacts(folder) if place else client.log_artifacts(run, folder)
+def _direct(file, name, which):  # what MLflow's client would say, without importing it
+    asked = {"name": name, "which": which, "number": int(which) if which.isdecimal() else None}
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=2)) as database:
+        return database.execute(_FIND, asked).fetchone()
 
-# %% ../nbs/5_deploy/18_registry.ipynb #bfedab0a
+
+def _asked(client, name, which):
+    from mlflow.exceptions import MlflowException
+
+    ask = client.get_model_version if which.isdecimal() else client.get_model_version_by_alias
+    try:
+        v = ask(name, which)
+        return v.version, v.run_id, v.source, v.tags.get("manifest"), v.tags.get("passed")
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+
+
+def _read(place, file, size):  # at most a byte more than there should be
+    if "://" not in place:
+        with open(Path(place, file), "rb") as stream:
+            return stream.read(size + 1)
+    from mlflow.artifacts import download_artifacts
+
+    with tempfile.TemporaryDirectory() as folder, _reaching(place):
+        return _read(folder, Path(download_artifacts(f"{place}/{file}", dst_path=folder)).name, size)
+
+# %% ../nbs/5_deploy/18_registry.ipynb #d27ac4de
+class _Store:  # where versions lie, and how they are found
+    def __init__(self, where: str | Path, files: str | Path | None = None):
+        folder = f"sqlite:///{Path(where, 'registry.db').resolve().as_posix()}"
+        self.address = str(where) if "://" in str(where) else folder
+        lite = self.address.startswith("sqlite:///")
+        self._file = Path(self.address.removeprefix("sqlite:///")) if lite else None
+        self.files = str(files or (self._file.parent / "versions" if lite else "")).rstrip("/")
+
+    def _client(self):
+        if self._file and not self._file.exists():
+            raise Unreachable(f"there is no registry at {self._file}: save first, or mend the address")
+        return _mlflow(self.address)
+
+    def _find(self, name, which):  # version, run, source, manifest, passed
+        direct = self._file and self._file.exists()
+        with _reaching(self.address):
+            found = _direct(self._file, name, which) if direct else _asked(self._client(), name, which)
+        if found is None:
+            raise ValueError(f"{name!r} has no version or alias {which!r}: `history` lists what there is")
+        return str(found[0]), *found[1:]
+
+    def _place(self, name, run, source):  # of a version's files: the registry's own to say, where it can
+        if self.files and not re.fullmatch(r"[0-9a-f]{32}", run or ""):
+            raise Refused(f"a version of {name} points out of the registry, to {run!r}")
+        return f"{self.files}/{name}/{run}/artifacts" if self.files else source
+
+# %% ../nbs/5_deploy/18_registry.ipynb #a93a8e96
+def _stack(events, now):
+    # Versions that an alias pointed to and was not rolled back from; the last is what it points to now.
+    stack = []
+    for event in events:
+        stack = [*stack, event["version"]] if event["action"] == "promote" else stack[:-1]
+    while now in stack and stack[-1] != now:  # a move was written down, but then not done
+        stack.pop()
+    return stack if now in stack else [*stack, now]
+
+
 class _Shelf(_Store):
     def save(self, pipeline: object, name: str, *, example: pd.DataFrame, lineage: dict | None = None,
              metrics: dict | None = None, card: str = "", gate: pd.DataFrame | None = None) -> str:  # fmt: skip
@@ -568,49 +591,24 @@ class _Shelf(_Store):
         """The version that an alias points to now; cheap, for asking again and again."""
         return self._find(name, alias)[0]
 
-# %% ../nbs/5_deploy/18_registry.ipynb #78db6d3b
-def _keep(store, name, facts, files, gate):
-    from filelock import FileLock
-
-    passed = gate is not None and len(gate) and gate.passed.eq(True).all()
-    tags = {"manifest": json.dumps(_seal(files["manifest.json"])), "passed": "yes" if passed else "no"}
-    if file := store._file:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    with _reaching(store.address), FileLock(f"{file}.lock", timeout=60) if file else nullcontext():
-        client = _mlflow(store.address)  # one save at a time: two first ones would both make the tables
-        run = _run(client, store.files, name, facts)
-        _write(client, run.run_id, store.files and store._place(name, run.run_id, ""), files)
-        client.set_terminated(run.run_id)
-        place = store._place(name, run.run_id, run.artifact_uri)
-        return str(client.create_model_version(name, place, run.run_id, tags).version)
-
-
-def _stack(events, now):  # versions that an alias pointed to, each undone by a rollback; last: what it points to now
-    stack = []
-    for event in events:
-        stack = [*stack, event["version"]] if event["action"] == "promote" else stack[:-1]
-    while now in stack and stack[-1] != now:  # written down, but then it was not done
-        stack.pop()
-    return stack if now in stack else [*stack, now]
-
-# %% ../nbs/5_deploy/18_registry.ipynb #5e111b37
+# %% ../nbs/5_deploy/18_registry.ipynb #96d4e6ec
 class _Moves(_Shelf):
     def history(self, name: str) -> pd.DataFrame:
         """A row for each save, promotion and rollback, oldest first; at: when (UTC), before: what it pointed to."""
         with _reaching(self.address):
             client = self._client()
             found = client.search_model_versions(f"name='{_named(name, 'name', _NAME)}'")
-            tags = client.get_registered_model(name).tags if found else {}
-        rows = [{"at": v.creation_timestamp * 10**6, "action": "save", "version": str(v.version)} for v in found]
-        rows += [json.loads(value) for key, value in tags.items() if key.startswith("event.")]
-        table = pd.DataFrame(rows, columns=["at", "action", "alias", "version", "before", "reason"]).fillna("")
-        table["at"] = pd.to_datetime(table["at"].astype("int64"), utc=True)
-        return table.sort_values("at", kind="stable", ignore_index=True)
+            tags = client.get_registered_model(name).tags
+        saved = [(v.creation_timestamp * 10**6, "save", "", str(v.version), "", "") for v in found]
+        names = ["at", "action", "alias", "version", "before", "reason"]
+        moved = [[*map(json.loads(tags[key]).get, names)] for key in tags if key.startswith("event.")]
+        table = pd.DataFrame([*saved, *moved], columns=names).sort_values("at", kind="stable")
+        return table.assign(at=pd.to_datetime(table["at"].astype("int64"), utc=True)).reset_index(drop=True)
 
     def _move(self, name, version, alias, action, reason):
         _named(alias, "alias", r"(?!latest$)[a-z][a-z_-]{0,99}")
         self.load(name, version)
-        event = {"at": time.time_ns(), "action": action, "alias": alias, "version": version, "reason": reason}
+        event = dict(at=time.time_ns(), action=action, alias=alias, version=version, reason=reason)
         with _reaching(self.address):
             client = self._client()
             event["before"] = str(client.get_registered_model(name).aliases.get(alias, ""))
@@ -618,14 +616,13 @@ class _Moves(_Shelf):
             client.set_registered_model_alias(name, alias, version)
         return version
 
-# %% ../nbs/5_deploy/18_registry.ipynb #08afe937
+# %% ../nbs/5_deploy/18_registry.ipynb #15f58e70
 class Registry(_Moves):
     """Versions of models in MLflow's tracking and model registry, and the aliases that say which one decides.
 
     `where`: a folder (SQLite, and the files beside it), or any MLflow address, such as postgresql+psycopg://….
     `files`: root of the files where the address does not know it, such as s3://bucket/models. Every method raises
-    Unreachable when the database or the files do not answer, ValueError for a name, version or alias that is not there.
-    """
+    Unreachable when the database or the files do not answer, ValueError for a name, version or alias not there."""
 
     def promote(self, name: str, version: str, alias: str = "champion", force: str = "") -> str:
         """Point the alias to a version, whole and passed by its gate; `force`: a reason to do so without the gate.
