@@ -340,11 +340,11 @@ def check_service(
 
 def _filled(registry: Any, name: str, alias: str, place: Path) -> None:
     # A registry without the model takes it from a finished run.
-    from mlcourse.registry import Refused
+    from mlcourse.registry import Refused, Unreachable
 
     try:
         registry.current(name, alias)
-    except ValueError as error:
+    except (ValueError, Unreachable) as error:
         if not (place / "model_card.md").is_file():
             raise Stop(
                 f"{error}. Run `mlcourse run` first: `mlcourse serve` then takes what it made.", 2

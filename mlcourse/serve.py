@@ -378,7 +378,7 @@ def read_log(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         table["scheduled"] = pd.to_datetime(table["scheduled"].astype("int64") * 60, unit="s", utc=True)
     predictions["act"] = predictions["act"].astype(bool)
     local = predictions.scheduled.dt.tz_convert(_NEW_YORK)
-    asked |= {"hour": local.dt.hour, "minute": local.dt.minute, "weekday": local.dt.weekday}
+    asked |= {"hour": local.dt.hour, "minute": local.dt.minute, "weekday": local.dt.day_of_week}
     features = {c: asked[c] for c in _features() if c not in predictions}
     outcomes["arr_delay"] = outcomes["arr_delay"].astype(float)
     return predictions.drop(columns="seq").assign(**features), outcomes
@@ -930,44 +930,51 @@ def _protocol(patience):  # uvicorn's, but a connection that sends no whole head
     return Hasty
 
 
-@contextlib.contextmanager
-def _bound(host, port):  # a socket that listens, so that the port is known, and taken, before anything starts
-    with socket.create_server((host, port), backlog=2048, reuse_port=False) as sock:
-        yield sock
-
-
-def listen(service: Service, host: str = "127.0.0.1", port: int = 8000) -> None:
+def listen(
+    app: Callable, host: str = "127.0.0.1", port: int = 8000, told: Callable = lambda address, server: None
+) -> None:
     """Answer at `host` and `port` (0: a free one) until SIGTERM or Ctrl-C; what was accepted is answered first.
 
-    Raises OSError for a port that is taken."""
+    `app`: a Service, or any ASGI application. `told` hears the address and the server before it answers. Raises OSError
+    for a port that is taken."""
     import uvicorn
 
-    with _bound(host, port) as sock:
-        at = sock.getsockname()[1]
-        config = uvicorn.Config(service, log_config=None, access_log=False, server_header=False, date_header=False,
-                                timeout_keep_alive=75, timeout_graceful_shutdown=30, lifespan="on",
-                                http=_protocol(service.patience))  # fmt: skip
-        server = uvicorn.Server(config)
-        service.server = server
+    with socket.create_server(
+        (host, port), backlog=2048
+    ) as sock:  # bound before anything starts: the port is known
+        address = f"http://{host}:{sock.getsockname()[1]}"
+        patience = getattr(app, "patience", 10.0)
+        server = uvicorn.Server(uvicorn.Config(
+            app, http=_protocol(patience), log_config=None, access_log=False, server_header=False, date_header=False,
+            timeout_keep_alive=75, timeout_graceful_shutdown=30,
+        ))  # fmt: skip
         with contextlib.suppress(ValueError):  # in a thread signals are somebody else's
-            signal.signal(signal.SIGTERM, lambda *_: None)
-        service.address = f"http://{host}:{at}"
-        say("listening", address=service.address, model=service.name, version=service._scorer.version)
+            signal.signal(
+                signal.SIGTERM, lambda *_: None
+            )  # what uvicorn restores, and raises again, at its end
+        told(address, server)
+        say("listening", address=address)
         server.run([sock])
         say("stopped")
 
-# %% ../nbs/5_deploy/19_serve.ipynb #16d0bd97
+# %% ../nbs/5_deploy/19_serve.ipynb #a04d059c
 @contextlib.contextmanager
-def running(service: Service) -> Iterator[str]:
-    """Address of the service on a free loopback port, answered by a thread until the block ends."""
-    thread = threading.Thread(target=listen, args=[service, "127.0.0.1", 0], daemon=True)
+def running(app: Callable) -> Iterator[str]:
+    """Address of a Service, or any ASGI application, on a free loopback port, answered by a thread until the block ends.
+
+    Raises RuntimeError if it does not start."""
+    found = []
+    thread = threading.Thread(
+        target=listen, args=[app, "127.0.0.1", 0, lambda *told: found.extend(told)], daemon=True
+    )
     thread.start()
     try:
-        while not getattr(getattr(service, "server", None), "started", False):
+        while not (found and found[1].started):
             if not thread.is_alive():
                 raise RuntimeError("the service did not start")
-            time.sleep(0.01)
-        yield service.address
+            time.sleep(0.005)
+        yield found[0]
     finally:
-        service.server.should_exit = True
+        if found:
+            found[1].should_exit = True
         thread.join()
