@@ -297,6 +297,12 @@ def serve(
     port: Annotated[
         int, typer.Option(envvar="MLCOURSE_PORT", min=0, max=65535, help="0: a free one.")
     ] = 8000,
+    power_safe: Annotated[
+        bool,
+        typer.Option(
+            envvar="MLCOURSE_POWER_SAFE", help="Wait for the disk: a power cut loses nothing either."
+        ),
+    ] = False,
 ) -> None:
     """Answer over HTTP with the registry's model; MLCOURSE_API_KEY sets a key that callers must send.
 
@@ -311,7 +317,7 @@ def serve(
     _filled(store, name, alias, root / "run" if root else Path("mlcourse-run"))
     key = os.environ.get("MLCOURSE_API_KEY") or None
     place = log or (Path("predictions.db") if "://" in where else Path(where, "predictions.db"))
-    listen(Service(store, name, place, alias=alias, key=key), host, port)
+    listen(Service(store, name, place, alias=alias, key=key, power_safe=power_safe), host, port)
 
 
 @app.command("check-service")

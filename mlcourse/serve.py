@@ -146,12 +146,13 @@ def parse_flights(raw: bytes) -> list[BaseModel]:
 # %% ../nbs/5_deploy/19_serve.ipynb #134aed7a
 _TABLES = """
 CREATE TABLE IF NOT EXISTS predictions(
-    seq INTEGER PRIMARY KEY, id TEXT, at INTEGER, carrier TEXT, flight INTEGER, origin TEXT, scheduled INTEGER,
-    version TEXT, probability REAL, act INTEGER, request TEXT);
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, at INTEGER NOT NULL, carrier TEXT NOT NULL, flight INTEGER NOT NULL,
+    origin TEXT NOT NULL, scheduled INTEGER NOT NULL, version TEXT NOT NULL, probability REAL NOT NULL,
+    act INTEGER NOT NULL, request TEXT NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS departures ON predictions(scheduled, flight);
 CREATE TABLE IF NOT EXISTS outcomes(
-    carrier TEXT, flight INTEGER, origin TEXT, scheduled INTEGER, arr_delay REAL, at INTEGER,
-    PRIMARY KEY(carrier, flight, origin, scheduled));
+    carrier TEXT NOT NULL, flight INTEGER NOT NULL, origin TEXT NOT NULL, scheduled INTEGER NOT NULL, arr_delay REAL,
+    at INTEGER NOT NULL, PRIMARY KEY(carrier, flight, origin, scheduled)) STRICT;
 """
 _PREDICTION = "INSERT INTO predictions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -195,8 +196,8 @@ def _all_at_once(con, jobs):  # the results of the jobs, in one transaction
 
 def _work(log, jobs, patience):  # commits jobs and tells their callers
     try:
-        if os.stat(log.path).st_ino != log._file:  # moved away: what we write would be lost with it
-            log._reopen()
+        if not log.path.exists() or os.stat(log.path).st_ino != log._file:
+            log._reopen()  # it was moved away: what we write would be lost with it
         results, error = _patient(lambda: _all_at_once(log._con, [job for job, _ in jobs]), patience), None
     except (sqlite3.Error, OSError) as trouble:
         if not patience and getattr(trouble, "sqlite_errorcode", 0) & 0xFF in _TAKEN:
@@ -328,8 +329,11 @@ def _salvage(path):
             old.execute("PRAGMA writable_schema = ON")  # or SQLite refuses a file that was cut
         for table, width in {"predictions": 11, "outcomes": 6}.items():
             rows = _rows(old, table)
-            new.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", rows)
-            saved[table] = len(rows)
+            new.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * width)})", rows)
+            new.execute(
+                f"DELETE FROM {table} WHERE NOT {'json_valid(request)' if width == 11 else 'at > 0'}"
+            )  # half a row
+            saved[table] = new.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         new.commit()
     copy.rename(path)
     return {"broken": str(aside), **saved}

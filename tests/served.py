@@ -28,7 +28,11 @@ def table(n=1500, seed=0):
     """Features (n, 38) and labels that follow from them."""
     rng = np.random.default_rng(seed)
     X = pd.DataFrame({c: rng.uniform(*_LIMITS.get(c, (0, 23))[:2], n) for g in FEATURES.values() for c in g})
-    for c, values in {"origin": ["EWR", "JFK", "LGA"], "carrier": ["DL", "UA", "AA"], "dest": ["LAX", "BOS"]}.items():
+    for c, values in {
+        "origin": ["EWR", "JFK", "LGA"],
+        "carrier": ["DL", "UA", "AA"],
+        "dest": ["LAX", "BOS"],
+    }.items():
         X[c] = pd.Categorical(rng.choice(values, n), values)
     X = X.mask(rng.random(X.shape) < 0.1)
     return X, (X.airport_late_3h.fillna(0.5) + rng.random(n) > 1).to_numpy()
@@ -86,8 +90,21 @@ class Client:
 @contextmanager
 def process(place, log, *options, before=None, **env):
     """A service in a process of its own: (address, process), ended in the end."""
-    command = [sys.executable, "-m", "mlcourse", "serve", "--registry", str(place), "--log", str(log), "--port", "0"]
-    child = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, env=ENV | env, preexec_fn=before)
+    command = [
+        sys.executable,
+        "-m",
+        "mlcourse",
+        "serve",
+        "--registry",
+        str(place),
+        "--log",
+        str(log),
+        "--port",
+        "0",
+    ]
+    child = subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, text=True, env=ENV | env, preexec_fn=before
+    )
     try:
         for line in child.stdout:
             if found := re.search(r'"event": "listening", "address": "(.*?)"', line):

@@ -68,7 +68,9 @@ def test_what_is_no_flight_is_refused_by_its_name(name, value):
     with pytest.raises(ValidationError) as error:
         parse_flights(raw)
     assert [f["loc"] for f in error.value.errors()] == [("flights", 0, name)]
-    assert name in json.dumps(serve._faults(error.value)) and value[:30] * 2 not in str(serve._faults(error.value))
+    assert name in json.dumps(serve._faults(error.value)) and value[:30] * 2 not in str(
+        serve._faults(error.value)
+    )
 
 
 GOOD = [
@@ -89,7 +91,9 @@ def test_every_day_of_the_calendar_is_taken_and_no_other():
 
     days = pd.date_range("1980-01-01", "2099-12-31").strftime("%Y-%m-%d")
     assert all(re.match(serve._ZONED, f"{day}T10:00Z") for day in days)
-    every = {f"{y}-{m:02}-{d:02}" for y in (1980, 1999, 2000, 2096) for m in range(14) for d in range(33)} - {*days}
+    every = {f"{y}-{m:02}-{d:02}" for y in (1980, 1999, 2000, 2096) for m in range(14) for d in range(33)} - {
+        *days
+    }
     assert not any(re.match(serve._ZONED, f"{day}T10:00Z") for day in every)
 
 
@@ -114,7 +118,11 @@ def test_it_says_what_the_model_says_and_acts_above_break_even(url, registry):
     X, _ = table(40, seed=7)
     rows = []
     for row in X.drop(columns=["hour", "minute", "weekday"]).astype(object).to_dict("records"):
-        known = {k: v for k, v in row.items() if v == v and k not in ("origin", "carrier", "dest", "arrival_hour", "distance")}
+        known = {
+            k: v
+            for k, v in row.items()
+            if v == v and k not in ("origin", "carrier", "dest", "arrival_hour", "distance")
+        }
         rows.append(FLIGHT | known)
     status, said = Client(url).ask("POST", "/predict", {"flights": rows})
     asked = pd.DataFrame([dict.fromkeys(ALL) | r for r in rows])[ALL].assign(hour=18, minute=45, weekday=0)
@@ -133,7 +141,11 @@ def test_hour_minute_and_weekday_are_new_york_s(moment, url, service):
     status, _ = Client(url).predict({"scheduled": moment})
     local = datetime.fromisoformat(moment).astimezone(ZoneInfo("America/New_York"))
     row = read_log(service.log.path)[0].iloc[-1]
-    assert status == 200 and (row.hour, row.minute, row.weekday) == (local.hour, local.minute, local.weekday())
+    assert status == 200 and (row.hour, row.minute, row.weekday) == (
+        local.hour,
+        local.minute,
+        local.weekday(),
+    )
     assert row.scheduled == pd.Timestamp(moment)
 
 
@@ -143,9 +155,19 @@ def test_what_is_answered_is_in_the_log_already(url, service):
         _, said = client.predict({"temp": 50.0 + n, "wind_gust": None})
         predictions, outcomes = read_log(service.log.path)
         row = predictions.set_index("id").loc[said["predictions"][0]["id"]]
-        assert row.probability == said["predictions"][0]["probability"] and row.act == said["predictions"][0]["act"]
+        assert (
+            row.probability == said["predictions"][0]["probability"]
+            and row.act == said["predictions"][0]["act"]
+        )
         assert row.temp == 50 + n and math.isnan(row.wind_gust) and row.dest == "LAX" and row.version == "1"
-    assert outcomes.empty and list(outcomes) == ["carrier", "flight", "origin", "scheduled", "arr_delay", "at"]
+    assert outcomes.empty and list(outcomes) == [
+        "carrier",
+        "flight",
+        "origin",
+        "scheduled",
+        "arr_delay",
+        "at",
+    ]
     key = ["id", "at", "carrier", "flight", "origin", "scheduled", "version", "probability", "act"]
     assert list(predictions) == [*key, *[n for n in ALL if n not in key]]
     assert predictions.act.dtype == bool and predictions["at"].is_monotonic_increasing
@@ -175,7 +197,12 @@ def test_outcomes_count_once_and_may_come_first(url, service):
     assert tell(None) == (0, 0, 1, 0) and tell(None) == (0, 1, 0, 0) and tell(0.0) == (0, 0, 1, 0)
     assert tell(0.0, flight=423) == (1, 0, 0, 1)
     twice = told(1.0, flight=9)["outcomes"] + told(2.0, flight=9)["outcomes"]
-    assert client.ask("POST", "/outcomes", {"outcomes": twice})[1] == {"new": 1, "repeated": 0, "changed": 1, "unmatched": 2}
+    assert client.ask("POST", "/outcomes", {"outcomes": twice})[1] == {
+        "new": 1,
+        "repeated": 0,
+        "changed": 1,
+        "unmatched": 2,
+    }
     kept = read_log(service.log.path)[1].set_index("flight").arr_delay
     assert kept.to_dict() == {422: 0.0, 423: 0.0, 9: 2.0}
 
@@ -191,7 +218,12 @@ def test_it_speaks_of_itself(url):
     assert client.ask("GET", "/health") == (200, {"status": "alive"})
     assert client.ask("GET", "/ready") == (200, {"status": "ready"})
     status, card = client.ask("GET", "/model")
-    assert status == 200 and (card["name"], card["version"], card["alias"], card["card"]) == (NAME, "1", "champion", "# Model 0")
+    assert status == 200 and (card["name"], card["version"], card["alias"], card["card"]) == (
+        NAME,
+        "1",
+        "champion",
+        "# Model 0",
+    )
     assert "scikit-learn" in card["lineage"] and set(card["features"]) == set(ALL)
     assert client.ask("DELETE", "/model")[0] == 405 and client.ask("GET", "/nothing")[0] == 404
     client.connection.request("OPTIONS", "/model")
@@ -239,7 +271,11 @@ def test_why_is_the_difference_that_a_group_makes(url, registry):
         assert groups[group]["known"] == sum(flight.get(n) is not None for n in FEATURES[group])
     assert groups["airport"]["change"] > 0
     bare = {k: v for k, v in flight.items() if k not in FEATURES["rates"]}
-    assert client.ask("POST", "/explain", {"flight": bare})[1]["groups"][-1] == {"group": "rates", "known": 0, "change": 0.0}
+    assert client.ask("POST", "/explain", {"flight": bare})[1]["groups"][-1] == {
+        "group": "rates",
+        "known": 0,
+        "change": 0.0,
+    }
 
 
 def test_documentation_is_complete_and_its_examples_work(url):
@@ -247,7 +283,9 @@ def test_documentation_is_complete_and_its_examples_work(url):
     api = client.ask("GET", "/openapi.json")[1]
     posts = {path: verbs["post"] for path, verbs in api["paths"].items() if "post" in verbs}
     assert set(posts) == {"/predict", "/outcomes", "/explain", "/model"}
-    assert all({"200", "401", "408", "413", "415", "422"} <= set(post["responses"]) for post in posts.values())
+    assert all(
+        {"200", "401", "408", "413", "415", "422"} <= set(post["responses"]) for post in posts.values()
+    )
     flight = api["components"]["schemas"]["Flight"]["properties"]
     example = {name: field["examples"][0] for name, field in flight.items() if "examples" in field}
     assert client.ask("POST", "/predict", {"flights": [example]})[0] == 200
@@ -261,7 +299,9 @@ def test_generated_requests_get_documented_answers_only(service, registry, tmp_p
     """A share of what `bench/serve.py --fuzz` sends; 5,000 cases are run before a release."""
     script = Path(__file__).with_name("fuzz.py")
     with running(service) as url:
-        done = subprocess.run([sys.executable, script, url, "25"], capture_output=True, text=True, timeout=200)
+        done = subprocess.run(
+            [sys.executable, script, url, "25"], capture_output=True, text=True, timeout=200
+        )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
     assert int(done.stdout.split()[-1]) > 300
 
@@ -317,11 +357,16 @@ def test_a_naive_service_breaks_the_contract(broken, naive_findings):
 
 def test_a_naive_service_keeps_what_it_keeps(naive_findings):
     kept = {rule for rule, finding in naive_findings.items() if finding.holds}
-    assert {"GET /health answers 200", "POST /predict answers a flight with id, probability 0 to 1 and act"} <= kept
+    assert {
+        "GET /health answers 200",
+        "POST /predict answers a flight with id, probability 0 to 1 and act",
+    } <= kept
 
 
 def run(*args, cwd=None, **env):
-    return subprocess.run([sys.executable, "-m", "mlcourse", *args], capture_output=True, text=True, cwd=cwd, env=ENV | env)
+    return subprocess.run(
+        [sys.executable, "-m", "mlcourse", *args], capture_output=True, text=True, cwd=cwd, env=ENV | env
+    )
 
 
 def test_the_command_says_what_holds_and_what_does_not(url):
@@ -334,7 +379,9 @@ def test_the_command_says_what_holds_and_what_does_not(url):
 
 def test_serve_without_a_model_says_what_to_do(tmp_path):
     done = run("serve", "--registry", str(tmp_path / "registry"), cwd=tmp_path)
-    assert done.returncode == 2 and "Run `mlcourse run` first" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2 and "Run `mlcourse run` first" in done.stderr and "Traceback" not in done.stderr
+    )
 
 
 def test_a_taken_port_is_said(service, registry, tmp_path):
@@ -345,7 +392,12 @@ def test_a_taken_port_is_said(service, registry, tmp_path):
 def test_lines_are_json_without_who_asked(capsys):
     say("refused", route="/predict", status=422, ms=1.5)
     line = json.loads(capsys.readouterr().out)
-    assert line.pop("at").endswith("Z") and line == {"event": "refused", "route": "/predict", "status": 422, "ms": 1.5}
+    assert line.pop("at").endswith("Z") and line == {
+        "event": "refused",
+        "route": "/predict",
+        "status": 422,
+        "ms": 1.5,
+    }
 
 
 def test_nothing_of_a_request_is_in_the_lines(capsys, registry, tmp_path):
@@ -386,7 +438,10 @@ def test_requests_of_one_moment_share_a_commit(service):
 def test_too_much_waiting_is_refused(service, monkeypatch):
     monkeypatch.setattr(serve, "_QUEUE", -1)
     with running(service) as url:
-        assert Client(url).predict({}) == (503, {"detail": "too many flights wait already: try again in a second"})
+        assert Client(url).predict({}) == (
+            503,
+            {"detail": "too many flights wait already: try again in a second"},
+        )
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian: apt install chromium)")
@@ -398,7 +453,9 @@ def test_a_person_tries_a_flight(url, service, browser, width, scheme):  # noqa:
     page.on("console", lambda m: page.errors.append(m.text) if m.type == "error" else None)
     page.goto(url)
     page.get_by_label("Airline").wait_for()
-    assert page.evaluate("() => [...document.querySelectorAll('input, select')].every(i => i.labels.length === 1)")
+    assert page.evaluate(
+        "() => [...document.querySelectorAll('input, select')].every(i => i.labels.length === 1)"
+    )
     page.get_by_role("button", name="Fill in an example").focus()
     page.keyboard.press("Enter")  # the keyboard is enough
     page.get_by_role("button", name="Predict").focus()
@@ -406,7 +463,11 @@ def test_a_person_tries_a_flight(url, service, browser, width, scheme):  # noqa:
     page.locator(".big").wait_for()
     row = read_log(service.log.path)[0].iloc[0]
     assert page.locator(".big").inner_text() == f"{100 * row.probability:.1f} %"
-    assert row.scheduled == pd.Timestamp("2013-07-01T18:45-04:00") and math.isnan(row.wind_gust) and row.temp == 77
+    assert (
+        row.scheduled == pd.Timestamp("2013-07-01T18:45-04:00")
+        and math.isnan(row.wind_gust)
+        and row.temp == 77
+    )
     page.get_by_text("The same as a table").click()
     assert page.get_by_role("row").count() == 1 + len(FEATURES)
     assert page.evaluate("() => document.documentElement.scrollWidth") == width
@@ -425,6 +486,14 @@ def test_a_winter_flight_is_sent_with_winter_s_offset(url, service, browser):  #
     page = browser.new_page(timezone_id="Asia/Tokyo")
     page.goto(url)
     page.get_by_label("Airline").wait_for()
-    found = [page.evaluate("t => zoned(t)", t) for t in ("2013-01-15T06:00", "2013-07-15T06:00", "2013-03-10T03:00", "2013-03-10T01:59")]
-    assert found == ["2013-01-15T06:00-05:00", "2013-07-15T06:00-04:00", "2013-03-10T03:00-04:00", "2013-03-10T01:59-05:00"]
+    found = [
+        page.evaluate("t => zoned(t)", t)
+        for t in ("2013-01-15T06:00", "2013-07-15T06:00", "2013-03-10T03:00", "2013-03-10T01:59")
+    ]
+    assert found == [
+        "2013-01-15T06:00-05:00",
+        "2013-07-15T06:00-04:00",
+        "2013-03-10T03:00-04:00",
+        "2013-03-10T01:59-05:00",
+    ]
     page.close()
