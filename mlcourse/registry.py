@@ -26,6 +26,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 import numpy as np
 import pandas as pd
+
 _NAME = r"[A-Za-z0-9][\w.-]{0,99}"
 _OTHERS = "mlflow sqlalchemy sqlite3 alembic botocore boto3 psycopg requests filelock".split()
 
@@ -66,7 +67,7 @@ def thaw(content: bytes) -> object:
     except Exception as error:  # whatever a broken or a hostile file can raise
         raise Refused(f"this is no model that `freeze` wrote: {error}") from error
 
-# %% ../nbs/5_deploy/18_registry.ipynb #c33cf98b
+# %% ../nbs/5_deploy/18_registry.ipynb #c0f5f581
 def _settled(model):
     # skops names the parts of a model by where they lay in memory, and dates them: same model, same bytes without.
     with zipfile.ZipFile(io.BytesIO(model)) as old:
@@ -105,7 +106,10 @@ class Encoder:
     def __init__(self, spec: dict):
         self.features, self.numbers = spec["features"], spec["numbers"]
         self.places = {name: _Ranks(places) for name, places in spec["places"].items()}
-        self.columns = [*self.numbers, *self.places]  # of the matrix; a feature never known in training has none
+        self.columns = [
+            *self.numbers,
+            *self.places,
+        ]  # of the matrix; a feature never known in training has none
 
     def encode(self, flights: list) -> np.ndarray:
         """Matrix (n, k) of flights, each a dict: feature -> number, text, or None where it is not known.
@@ -241,7 +245,9 @@ def _wire(g, x, model):
     part = calibrator.map_ if calibrator else model.core_
     if (kind := type(part).__name__) not in _GRAPHS:
         raise NotImplementedError(f"no graph for {kind}")
-    return _calibrated(g, _wire(g, x, model), part) if calibrator else _GRAPHS[kind](g, x, part, model.encode_)
+    return (
+        _calibrated(g, _wire(g, x, model), part) if calibrator else _GRAPHS[kind](g, x, part, model.encode_)
+    )
 
 
 def to_onnx(model: object) -> bytes:
@@ -374,11 +380,15 @@ def _pack(pipeline, example, facts, card):  # the files of a version, by name
     return files | {"manifest.json": _json(facts | {"exact": exact, "files": seals})}
 
 
-def _faster(pipeline, encoder, example):  # ONNX if it says exactly the same, and how far it is; or why there is none
+def _faster(
+    pipeline, encoder, example
+):  # ONNX if it says exactly the same, and how far it is; or why there is none
     try:
         content = to_onnx(pipeline)
         far = furthest(pipeline, encoder, runner(content), example)
-    except Exception as error:  # of a core without a graph, or a library that changed: slower is better than wrong
+    except (
+        Exception
+    ) as error:  # of a core without a graph, or a library that changed: slower is better than wrong
         return None, f"no ONNX: {error}"
     return (None, f"no ONNX: it is {far:.2g} off") if far > EXACT else (content, f"ONNX within {far:.1g}")
 
@@ -630,7 +640,9 @@ class Registry(_Moves):
         Raises Refused for a version that did not pass, or whose files are not what was saved."""
         version, *_, passed = self._find(name, str(version))
         if passed != "yes" and not force.strip():
-            raise Refused(f"{name} {version} did not pass its gate: mend it, or give force a reason, which is kept")
+            raise Refused(
+                f"{name} {version} did not pass its gate: mend it, or give force a reason, which is kept"
+            )
         return self._move(name, version, alias, "promote", force.strip())
 
     def rollback(self, name: str, alias: str = "champion", reason: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 from mlcourse.exercises.engine import Case, Exercise, Mistake
@@ -441,16 +442,10 @@ def faults(manifest, files):
 
     def cases(self, rng) -> Iterator[Case]:
         """Deliveries whole and broken in each way, two files swapped; then longer files, empty ones, nothing."""
-        import hashlib
-
-        def delivery(n):
-            files = {f"part{i}.bin": rng.bytes(24) for i in range(n)}
-            return {k: (hashlib.sha256(v).hexdigest(), len(v)) for k, v in files.items()}, files
-
-        manifest, files = delivery(4)
+        manifest, files = _delivery(rng, 4)
         yield Case((manifest, files))
         for n in 4, 6:
-            manifest, files = delivery(n)
+            manifest, files = _delivery(rng, n)
             a, b, c, d = (str(name) for name in rng.permutation(list(files))[:4])
             yield Case((manifest, files | {a: rng.bytes(24), "model.pkl": b"!"}))
             yield Case((manifest, {k: v for k, v in files.items() if k != b} | {c: files[c][:-1]}))
@@ -459,11 +454,19 @@ def faults(manifest, files):
             yield Case((manifest, rest | {"extra": b"x", a: files[a][:3], b: files[b] + b" "}))
         yield Case((manifest, files | {a: files[a] + b"\n"}), edge="one byte more")
         yield Case((manifest, files | {a: b""}), edge="an empty file")
-        empty = {"note.txt": (hashlib.sha256(b"").hexdigest(), 0)}
-        yield Case((empty, {"note.txt": b""}), edge="a file that is listed as empty")
+        yield Case((_listed({"note.txt": b""}), {"note.txt": b""}), edge="a file that is listed as empty")
         yield Case((manifest, {}), edge="nothing came")
         yield Case(({}, files), edge="an empty manifest")
         yield Case(({}, {}), edge="nothing listed, nothing sent")
+
+
+def _listed(files):
+    return {name: (hashlib.sha256(content).hexdigest(), len(content)) for name, content in files.items()}
+
+
+def _delivery(rng, n):
+    files = {f"part{i}.bin": rng.bytes(24) for i in range(n)}
+    return _listed(files), files
 
 
 class Decided(Exercise):
@@ -554,27 +557,8 @@ class Decided(Exercise):
         """Histories of two aliases, shuffled, asked at all sorts of moments; then exactly at a move, before all, empty."""
         import pandas as pd
 
-        start = pd.Timestamp("2013-06-01", tz="UTC")
-
-        def history(n):
-            rows, stack = [], []
-            for i in range(1, n + 1):
-                rows += [
-                    ("save", "", str(i)),
-                    ("promote", "champion", str(i)),
-                    ("promote", "challenger", str(n - i)),
-                ]
-                stack.append(str(i))
-                if i % 3 == 0:
-                    stack.pop()
-                    rows.append(("rollback", "champion", stack[-1]))
-            rows.append(("save", "", str(n + 1)))
-            table = pd.DataFrame(rows, columns=["action", "alias", "version"])
-            hours = rng.choice(range(1, 400), len(rows), replace=False)
-            return table.assign(at=start + pd.to_timedelta(sorted(hours), unit="h"), before="", reason="")
-
         for n in 3, 7:
-            table = history(n)
+            table = _history(rng, n)
             mixed = table.sample(frac=1, random_state=int(rng.integers(2**31)))
             for i in rng.choice(len(table), 6, replace=False):
                 moment = table["at"].iloc[int(i)] + pd.Timedelta("10min")
@@ -584,6 +568,25 @@ class Decided(Exercise):
             yield Case((mixed.iloc[::-1], "champion", table["at"].max()))
         for row in table[table.alias == "champion"].itertuples():
             yield Case((mixed, "champion", row.at), edge="at the very moment of a move")
-        yield Case((mixed, "champion", start), edge="before the first move")
+        yield Case((mixed, "champion", pd.Timestamp(START)), edge="before the first move")
         yield Case((mixed, "canary", table["at"].max()), edge="an alias that was never set")
-        yield Case((table[:0], "champion", start), edge="an empty history")
+        yield Case((table[:0], "champion", pd.Timestamp(START)), edge="an empty history")
+
+
+START = "2013-06-01 00:00+00:00"
+
+
+def _history(rng, n):
+    # Versions saved, promoted and named challenger; every third is rolled back.
+    import pandas as pd
+
+    rows, stack = [], []
+    for i in range(1, n + 1):
+        rows += [("save", "", str(i)), ("promote", "champion", str(i)), ("promote", "challenger", str(n - i))]
+        stack.append(str(i))
+        if i % 3 == 0:
+            stack.pop()
+            rows.append(("rollback", "champion", stack[-1]))
+    table = pd.DataFrame([*rows, ("save", "", str(n + 1))], columns=["action", "alias", "version"])
+    hours = sorted(rng.choice(range(1, 400), len(table), replace=False))
+    return table.assign(at=pd.Timestamp(START) + pd.to_timedelta(hours, unit="h"), before="", reason="")
