@@ -35,7 +35,9 @@ def build(folder: Path) -> list[dict]:
     """Objects of one kustomization and those below it, before names get a hash."""
     told = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
     if unknown := set(told) - FIELDS:
-        raise ValueError(f"kustomization.yaml in {folder}: {sorted(unknown)} is not rendered; use kubectl kustomize")
+        raise ValueError(
+            f"kustomization.yaml in {folder}: {sorted(unknown)} is not rendered; use kubectl kustomize"
+        )
     objects = [o for name in told.get("resources", []) for o in resource(folder / name)]
     for map in told.get("configMapGenerator", []):
         generate(objects, **map)
@@ -92,10 +94,10 @@ def merge(old, new):
 
 
 def merge_lists(old: list[dict], new: list[dict], key: str) -> list[dict]:
-    """Items with the same `key` merged in their place; new ones come first, as kustomize has it."""
-    changes = {item[key]: item for item in new}
-    kept = [merge(item, changes[item[key]]) if item[key] in changes else deepcopy(item) for item in old]
-    return [deepcopy(item) for item in new if item[key] not in {o[key] for o in old}] + kept
+    """Items with the same `key` merged; those that the patch names come first, as kustomize has it."""
+    before = {item[key]: item for item in old}
+    changed = [merge(before.pop(item[key], None), item) for item in new]
+    return changed + deepcopy(list(before.values()))
 
 
 def pod(thing: dict) -> dict:

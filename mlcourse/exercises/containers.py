@@ -1,4 +1,4 @@
-"""Exercises of lesson 20: Kubernetes' numbers, Services that select nobody, pods during a rollout, a patient probe."""
+"""Exercises of lesson 20: a patient probe, Kubernetes' numbers, Services that select nobody, pods during a rollout."""
 
 from __future__ import annotations
 
@@ -7,10 +7,108 @@ from collections.abc import Iterator
 from mlcourse.exercises.engine import Case, Exercise, Mistake
 
 
+class Patience(Exercise):
+    """Probe k comes at delay + (k - 1) * period, so a threshold gives one period less than the product says."""
+
+    id = "containers-1"
+    title = "A probe that waits long enough"
+    starter = """def patience(starts, delay, period, share):
+    return ____
+"""
+    hints = (
+        "Probes come at `delay`, `delay + period`, `delay + 2 * period`, … The first that comes when the container is up "
+        "succeeds. Which one is it for a container that needs `s` seconds?",
+        "It is number `1 + ceil((s - delay) / period)`, and number 1 for one that is up by `delay`. All before it fail.",
+        "A container survives a threshold of t if its first success is number t or earlier. Take the smallest t with "
+        "`np.mean(number > t) <= share`.",
+    )
+    solutions = (
+        """def patience(starts, delay, period, share):
+    number = 1 + np.maximum(np.ceil((starts - delay) / period), 0)
+    return int(min(t for t in number if np.mean(number > t) <= share))
+""",
+        """def patience(starts, delay, period, share):
+    killed = []
+    for needs in starts:
+        probe, at = 1, delay
+        while at < needs:
+            probe, at = probe + 1, at + period
+        killed.append(probe)
+    return min(t for t in killed if np.mean([k > t for k in killed]) <= share)
+""",
+    )
+    mistakes = (
+        Mistake(
+            "threshold times period",
+            """def patience(starts, delay, period, share):
+    number = np.maximum(np.ceil((starts - delay) / period), 1)
+    return int(min(t for t in number if np.mean(number > t) <= share))
+""",
+            "You give threshold * period seconds. The first probe comes at once after the delay, so failure number t comes at "
+            "delay + (t - 1) * period, and that is when it is killed.",
+        ),
+        Mistake(
+            "forgets the delay",
+            """def patience(starts, delay, period, share):
+    number = 1 + np.ceil(starts / period)
+    return int(min(t for t in number if np.mean(number > t) <= share))
+""",
+            "You leave out the delay. The first probe comes `delay` seconds after the start, not at the start.",
+        ),
+        Mistake(
+            "waits for the mean",
+            """def patience(starts, delay, period, share):
+    return int(1 + max(np.ceil((np.mean(starts) - delay) / period), 0))
+""",
+            "You wait for the mean start. About half of all starts take longer, and each of those is killed.",
+        ),
+        Mistake(
+            "spares only that share",
+            """def patience(starts, delay, period, share):
+    number = 1 + np.ceil(np.maximum(starts - delay, 0) / period)
+    return int(min(t for t in number if np.mean(number > t) <= 1 - share))
+""",
+            "You spare `share` of the starts and kill the rest. At most `share` may be killed.",
+        ),
+        Mistake(
+            "waits for the slowest",
+            """def patience(starts, delay, period, share):
+    return int(1 + np.ceil(max(starts.max() - delay, 0) / period))
+""",
+            "You wait for the slowest start. A few may be killed, `share` of all: every second more is a second in which a "
+            "container that hangs is not noticed.",
+        ),
+        Mistake(
+            "rounds down",
+            """def patience(starts, delay, period, share):
+    number = 1 + np.floor(np.maximum(starts - delay, 0) / period)
+    return int(min(t for t in number if np.mean(number > t) <= share))
+""",
+            "You round down: the probe just before the container is up fails, so it needs the next one.",
+        ),
+    )
+
+    def cases(self, rng) -> Iterator[Case]:
+        """Starts in quarter seconds, most quick and some slow; then on the probe, up before it, nobody may die, one start."""
+        import numpy as np
+
+        for share in 0.05, 0.1, 0.2:
+            starts = np.round(4 * rng.gamma(2, 8, 60)) / 4 + 5
+            yield Case((starts, int(rng.integers(2, 5)), int(rng.integers(2, 6)), share))
+        yield Case((np.arange(1.0, 41.0), 2, 3, 0.25))
+        yield Case((np.array([60.0] * 9 + [61.0]), 0, 10, 0.1), edge="up at the very second of a probe")
+        yield Case((np.array([3.0, 4.0, 5.0]), 20, 5, 0.0), edge="all are up before the first probe")
+        yield Case((np.array([3.0] * 9 + [50.5]), 5, 10, 0.0), edge="nobody may be killed")
+        yield Case(
+            (np.array([3.0] * 8 + [50.5] * 2), 5, 10, 0.2), edge="exactly the share that may be killed"
+        )
+        yield Case((np.array([12.0]), 5, 10, 0.1), edge="a single start")
+
+
 class Quantity(Exercise):
     """A unit is one of a short list, and one letter makes a factor of a thousand million."""
 
-    id = "containers-1"
+    id = "containers-2"
     title = "What a quantity says"
     setup = "import re"
     starter = """UNITS = {"": 1, "m": 0.001, "k": 1000, "Ki": 1024}  # go on: M G T, Mi Gi Ti
@@ -148,7 +246,7 @@ def quantity(text):
 class Unmatched(Exercise):
     """A Service finds pods by their labels: all that it names, on the pod's template, in its namespace."""
 
-    id = "containers-2"
+    id = "containers-3"
     title = "Services that select nobody"
     setup = ""
     starter = """def unmatched(objects):
@@ -291,7 +389,7 @@ def _objects(rng):
 class During(Exercise):
     """How few and how many pods there are while a rollout runs."""
 
-    id = "containers-3"
+    id = "containers-4"
     title = "How few pods, how many?"
     setup = "import math"
     starter = """def during(replicas, surge, unavailable):
@@ -317,7 +415,7 @@ class During(Exercise):
     if isinstance(unavailable, str):
         unavailable = replicas * int(unavailable.rstrip("%")) // 100
     unavailable = unavailable or (not surge)
-    return sorted([replicas - unavailable, 0])[-1], surge + replicas
+    return max(0, replicas - unavailable), surge + replicas
 """,
     )
     mistakes = (
@@ -405,101 +503,3 @@ class During(Exercise):
         yield Case((1, "25%", "25%"), edge="a single pod, with Kubernetes' defaults")
         yield Case((1, 0, 1), edge="a single pod, stopped before the new one starts")
         yield Case((3, 1, 5), edge="more unavailable than there are")
-
-
-class Patience(Exercise):
-    """Probe k comes at delay + (k - 1) * period, so a threshold gives one period less than the product says."""
-
-    id = "containers-4"
-    title = "A probe that waits long enough"
-    starter = """def patience(starts, delay, period, share):
-    return ____
-"""
-    hints = (
-        "Probes come at `delay`, `delay + period`, `delay + 2 * period`, … The first that comes when the container is up "
-        "succeeds. Which one is it for a container that needs `s` seconds?",
-        "It is number `1 + ceil((s - delay) / period)`, and number 1 for one that is up by `delay`. All before it fail.",
-        "A container survives a threshold of t if its first success is number t or earlier. Take the smallest t with "
-        "`np.mean(number > t) <= share`.",
-    )
-    solutions = (
-        """def patience(starts, delay, period, share):
-    number = 1 + np.maximum(np.ceil((starts - delay) / period), 0)
-    return int(min(t for t in number if np.mean(number > t) <= share))
-""",
-        """def patience(starts, delay, period, share):
-    killed = []
-    for needs in starts:
-        probe, at = 1, delay
-        while at < needs:
-            probe, at = probe + 1, at + period
-        killed.append(probe)
-    return min(t for t in killed if np.mean([k > t for k in killed]) <= share)
-""",
-    )
-    mistakes = (
-        Mistake(
-            "threshold times period",
-            """def patience(starts, delay, period, share):
-    number = np.maximum(np.ceil((starts - delay) / period), 1)
-    return int(min(t for t in number if np.mean(number > t) <= share))
-""",
-            "You give threshold * period seconds. The first probe comes at once after the delay, so failure number t comes at "
-            "delay + (t - 1) * period, and that is when it is killed.",
-        ),
-        Mistake(
-            "forgets the delay",
-            """def patience(starts, delay, period, share):
-    number = 1 + np.ceil(starts / period)
-    return int(min(t for t in number if np.mean(number > t) <= share))
-""",
-            "You leave out the delay. The first probe comes `delay` seconds after the start, not at the start.",
-        ),
-        Mistake(
-            "waits for the mean",
-            """def patience(starts, delay, period, share):
-    return int(1 + max(np.ceil((np.mean(starts) - delay) / period), 0))
-""",
-            "You wait for the mean start. About half of all starts take longer, and each of those is killed.",
-        ),
-        Mistake(
-            "spares only that share",
-            """def patience(starts, delay, period, share):
-    number = 1 + np.ceil(np.maximum(starts - delay, 0) / period)
-    return int(min(t for t in number if np.mean(number > t) <= 1 - share))
-""",
-            "You spare `share` of the starts and kill the rest. At most `share` may be killed.",
-        ),
-        Mistake(
-            "waits for the slowest",
-            """def patience(starts, delay, period, share):
-    return int(1 + np.ceil(max(starts.max() - delay, 0) / period))
-""",
-            "You wait for the slowest start. A few may be killed, `share` of all: every second more is a second in which a "
-            "container that hangs is not noticed.",
-        ),
-        Mistake(
-            "rounds down",
-            """def patience(starts, delay, period, share):
-    number = 1 + np.floor(np.maximum(starts - delay, 0) / period)
-    return int(min(t for t in number if np.mean(number > t) <= share))
-""",
-            "You round down: the probe just before the container is up fails, so it needs the next one.",
-        ),
-    )
-
-    def cases(self, rng) -> Iterator[Case]:
-        """Starts in quarter seconds, most quick and some slow; then on the probe, up before it, nobody may die, one start."""
-        import numpy as np
-
-        for share in 0.05, 0.1, 0.2:
-            starts = np.round(4 * rng.gamma(2, 8, 60)) / 4 + 5
-            yield Case((starts, int(rng.integers(2, 5)), int(rng.integers(2, 6)), share))
-        yield Case((np.arange(1.0, 41.0), 2, 3, 0.25))
-        yield Case((np.array([60.0] * 9 + [61.0]), 0, 10, 0.1), edge="up at the very second of a probe")
-        yield Case((np.array([3.0, 4.0, 5.0]), 20, 5, 0.0), edge="all are up before the first probe")
-        yield Case((np.array([3.0] * 9 + [50.5]), 5, 10, 0.0), edge="nobody may be killed")
-        yield Case(
-            (np.array([3.0] * 8 + [50.5] * 2), 5, 10, 0.2), edge="exactly the share that may be killed"
-        )
-        yield Case((np.array([12.0]), 5, 10, 0.1), edge="a single start")
