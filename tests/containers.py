@@ -19,7 +19,8 @@ BASE = "docker.io/library/python:3.11-slim"
 HOLD = """
 cp -L /etc/resolv.conf {0}/resolv.conf && mount --bind {0}/resolv.conf /etc/resolv.conf
 for at in /run /var/lib /dev/shm; do mount -t tmpfs tmpfs $at || exit 1; done
-echo held && exec cat
+echo held
+command -v catatonit >/dev/null && exec catatonit -- cat || exec cat
 """
 CONF = """
 [containers]

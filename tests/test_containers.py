@@ -377,8 +377,14 @@ def fresh(podman):
 def running(fresh, registry):
     """A container called serve that is ready."""
     start(fresh, registry)
-    assert fresh.until(lambda: fresh.ask("/ready")[0] == 200), fresh("logs", "serve").stderr
+    assert ready(fresh), fresh("logs", "serve").stderr
     return fresh
+
+
+def ready(podman, name="serve"):
+    """Whether the container comes to be ready, rather than to its end."""
+    podman.until(lambda: podman.ask("/ready")[0] == 200 or state(podman, name)[0] == "exited")
+    return podman.ask("/ready")[0] == 200
 
 
 def state(podman, name="serve"):
@@ -488,7 +494,7 @@ def test_a_bad_setting_ends_it_at_once_with_a_reason(fresh, registry, setting, s
 
 def test_a_full_disk_makes_it_unready_not_dead(fresh, registry):
     start(fresh, registry, "--tmpfs=/log:size=256k,mode=1777")
-    assert fresh.until(lambda: fresh.ask("/ready")[0] == 200)
+    assert ready(fresh), fresh("logs", "serve").stderr
     many = [{"flight": n} for n in range(1, 1000)]
     assert fresh.until(lambda: predict(fresh, *many)[0] == 503, 20)
     assert fresh.until(lambda: fresh.ask("/ready")[0] == 503, 20)
