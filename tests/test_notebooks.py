@@ -68,7 +68,7 @@ def tree(tmp_path_factory):
     for name in ("settings.ini", "pyproject.toml"):
         shutil.copy(ROOT / name, copy)
     ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "_proc")
-    for name in ("nbs", "projects", "mlcourse"):
+    for name in ("nbs", "projects", "mlcourse", "deploy"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, copy / name, ignore=ignore)
     (copy / "no_network").mkdir()
