@@ -365,6 +365,7 @@ def _register(registry: Any, name: str, place: Path) -> str:
     # A finished run as a new version, promoted if its gate passed; where it comes from is what the run recorded.
     import pandas as pd
 
+    from mlcourse.registry import thaw
     from mlcourse.run import RECORD, unpack
 
     record, evaluation, decision = (unpack(place / f) for f in (RECORD, "evaluation.json", "decision.json"))
@@ -373,7 +374,7 @@ def _register(registry: Any, name: str, place: Path) -> str:
         f: sha for done in record.values() for f, sha in done["made"].items()
     }
     version = registry.save(
-        unpack(place / "model.skops"), name, example=features.iloc[:: max(1, len(features) // 1000)],
+        thaw(unpack(place / "model.skops")), name, example=features.iloc[:: max(1, len(features) // 1000)],
         lineage={"seed": record["train"]["saw"]["seed"], **hashes},
         metrics={row["score"]: row["value"] for row in evaluation["scores"]["model"]},
         card=unpack(place / "model_card.md"), gate=pd.DataFrame(decision["gate"]).set_index("check"),

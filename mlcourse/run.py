@@ -28,14 +28,6 @@ import mlcourse
 from mlcourse.folder import Stop, write
 
 LIBRARIES = ("numpy", "pandas", "pyarrow", "pandera", "scikit-learn", "scipy", "skops", "matplotlib")
-TRUSTED = [  # a saved model may hold these, what skops trusts by itself, and nothing else
-    "mlcourse.decide.Calibrated",
-    "mlcourse.decide.Calibrator",
-    "mlcourse.models.Encode",
-    "mlcourse.models.Logistic",
-    "mlcourse.models.TableClassifier",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-]
 RECORD = "run.json"
 
 
@@ -266,45 +258,23 @@ def _do(name: str, out: Path, options: dict, saw: dict, tell: Callable) -> dict:
 
 
 def pack(thing: Any, file: str) -> bytes:
-    """What a stage made, as the bytes of a file of that kind: a table, a model, JSON or text. Nothing is pickled."""
+    """What a stage made, as the bytes of a file of that kind: a table, JSON, text or bytes. Nothing is pickled."""
     if file.endswith(".parquet"):
         thing.to_parquet(stream := io.BytesIO(), compression="zstd")
         return stream.getvalue()
-    if file.endswith(".skops"):
-        from skops.io import dumps
-
-        return _settled(dumps(thing))
     if file.endswith(".json"):
         thing = json.dumps(thing, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return thing.encode()
-
-
-def _settled(model: bytes) -> bytes:
-    # skops names the parts of a model by where they lay in memory, and dates them: same model, same bytes without.
-    with zipfile.ZipFile(io.BytesIO(model)) as old:
-        files = {name: old.read(name) for name in old.namelist()}
-    ids = dict.fromkeys(re.findall(r'"__id__": (\d+)', files["schema.json"].decode()))
-    number = {old: f"{n}" for n, old in enumerate(ids, 1)}
-    rename = lambda text: re.sub(
-        r'(?<="__id__": )\d+|\d+(?=\.npy\b)', lambda found: number.get(found[0], found[0]), text
-    )
-    with zipfile.ZipFile(stream := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as new:
-        for name, content in files.items():
-            content = rename(content.decode()).encode() if name == "schema.json" else content
-            new.writestr(zipfile.ZipInfo(rename(name), (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
-    return stream.getvalue()
+    return thing if isinstance(thing, bytes) else thing.encode()
 
 
 def unpack(path: Path) -> Any:
-    """What `pack` wrote. A model is read by skops, and refused if it holds a type that is not in `TRUSTED`."""
+    """What `pack` wrote; a model as bytes, for the registry's `thaw`."""
     if path.suffix == ".parquet":
         import pandas as pd
 
         return pd.read_parquet(path)
     if path.suffix == ".skops":
-        from skops.io import load
-
-        return load(path, trusted=TRUSTED)
+        return path.read_bytes()
     text = path.read_text(encoding="utf-8")
     return json.loads(text) if path.suffix == ".json" else text
 
@@ -484,6 +454,7 @@ def train(flights, features, split, *, seed, track):
     """
     from mlcourse.decide import Calibrated
     from mlcourse.models import make_model
+    from mlcourse.registry import freeze
 
     rows = {block: (split.block == block).to_numpy() for block in range(5)}
     known, X, y = split.known.to_numpy(), features, split.label
@@ -502,7 +473,12 @@ def train(flights, features, split, *, seed, track):
     for name, model in {**{rival: models[rival, 4] for rival in RIVALS}, "model": chosen}.items():
         found[name] = model.predict_proba(X[rows[4]])[:, 1]
     past["model"] = past.calibrated if gain["low"] > 0 else past.plain
-    return chosen, found, past, {"calibrated": gain["low"] > 0, "calibrated_gain": gain, "fits": len(jobs)}
+    return (
+        freeze(chosen),
+        found,
+        past,
+        {"calibrated": gain["low"] > 0, "calibrated_gain": gain, "fits": len(jobs)},
+    )
 
 
 def _past(split, X, models):
@@ -642,9 +618,10 @@ def save(model, features, split, predictions, contract, cleaning, training, eval
 
     from mlcourse.decide import model_card
     from mlcourse.frame import Decision
+    from mlcourse.registry import thaw
     from mlcourse.report import page
 
-    if (model.predict_proba(features[split.block == 4])[:, 1] != predictions.model).any():
+    if (thaw(model).predict_proba(features[split.block == 4])[:, 1] != predictions.model).any():
         raise ValueError(
             "model.skops does not say what predictions.parquet holds: run `mlcourse run --from train`"
         )

@@ -24,6 +24,7 @@ from mlcourse import run as workflow
 from mlcourse.cli import main
 from mlcourse.data import load
 from mlcourse.models import MODELS
+from mlcourse.registry import TRUSTED, Refused, thaw
 
 NAMES = ["validate", "clean", "features", "split", "train", "evaluate", "decide", "save"]
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
@@ -246,7 +247,7 @@ def test_nothing_is_pickled_and_only_named_types_are_loaded(whole):
             )
     from skops.io import get_untrusted_types
 
-    assert set(get_untrusted_types(file=whole / "model.skops")) <= set(workflow.TRUSTED)
+    assert set(get_untrusted_types(file=whole / "model.skops")) <= set(TRUSTED)
 
 
 def test_a_model_of_a_strange_type_is_refused(tmp_path):
@@ -254,8 +255,8 @@ def test_a_model_of_a_strange_type_is_refused(tmp_path):
 
     strange = tmp_path / "model.skops"
     skops.io.dump(subprocess.Popen.communicate, strange)
-    with pytest.raises(Exception, match=r"(?i)untrusted"):
-        workflow.unpack(strange)
+    with pytest.raises(Refused, match=r"(?i)untrusted"):
+        thaw(workflow.unpack(strange))
 
 
 def test_predictions_are_probabilities_of_the_test_made_on_the_past(whole):
