@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -28,6 +29,7 @@ class Clone:
         self.python = folder / ".venv" / start.BIN.name / Path(start.PYTHON).name
         commands = os.pathsep.join([str(self.python.parent), os.environ["PATH"]])
         self.env = {**os.environ, "PATH": commands, "BROWSER": "true"}
+        self.service = self.address = None
 
     def words(self, command):
         first, *rest = shlex.split(command)
@@ -63,6 +65,28 @@ class Clone:
         assert "Traceback" not in said
         assert all((self.folder / "my-course" / path.relative_to(ROOT / "nbs")).exists() for path in LESSONS)
 
+    def serves(self, command):
+        """The command prints an address where a model answers; it goes on answering for the commands after it."""
+        env = {**self.env, "MLCOURSE_PORT": "0"}  # 8000 may be taken here
+        words = [*self.words(command), "--dir", "my-course"]
+        self.service = subprocess.Popen(words, cwd=self.folder, env=env, stdout=subprocess.PIPE, text=True)
+        said = ""
+        for line in self.service.stdout:
+            said += line
+            if address := re.search(r"http://127\.0\.0\.1:\d+", line):
+                self.address = address[0]
+                break
+        else:
+            pytest.fail(f"no address:\n{said}")
+        wait(lambda: urlopen(f"{self.address}/ready", timeout=60).status == 200)
+
+    def asks(self, command):
+        """The running service keeps the contract; then it stops at Ctrl-C."""
+        assert "rules hold" in self.run(command.replace("http://127.0.0.1:8000", self.address))
+        self.service.send_signal(signal.SIGINT) if os.name != "nt" else self.service.terminate()
+        self.service.communicate(timeout=60)
+        assert self.service.returncode == 130 or os.name == "nt"
+
     def tests(self, command):
         """The whole of it is what runs this test; here one test, so that it ends."""
         assert "1 passed" in self.run(f"{command} -q -k bare_import tests/test_settings.py")
@@ -73,9 +97,25 @@ class Clone:
         assert wheel.name in README
 
 
+def wait(holds, seconds=60):
+    """Return when it holds; what it raises after that many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if holds():
+                return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    return Clone(tmp_path_factory.mktemp("readme") / "mlcourse")
+    made = Clone(tmp_path_factory.mktemp("readme") / "mlcourse")
+    yield made
+    if made.service and made.service.poll() is None:
+        made.service.kill()
 
 
 def says(*parts, code=0):
@@ -97,6 +137,8 @@ CHECKS = {
     "mlcourse check frame": says("frame-1", "to do", code=1),
     "mlcourse reset frame-1": says("frame-1"),
     "mlcourse run": says("Net savings", "report.html"),
+    "mlcourse serve": Clone.serves,
+    "mlcourse check-service http://127.0.0.1:8000": Clone.asks,
     "mlcourse update": says(),
     "mlcourse doctor": says(),
     "python -m pip wheel --no-deps --wheel-dir dist .": Clone.wheel,
