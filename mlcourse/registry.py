@@ -6,7 +6,7 @@
 __all__ = ['TRUSTED', 'EXACT', 'FILES', 'Refused', 'Unreachable', 'freeze', 'thaw', 'Encoder', 'to_onnx', 'runner', 'furthest',
            'lineage', 'Model', 'Registry']
 
-# %% ../nbs/5_deploy/18_registry.ipynb #22701167
+# %% ../nbs/5_deploy/18_registry.ipynb #f1d7157d
 import hashlib
 import io
 import json
@@ -20,7 +20,7 @@ import time
 import zipfile
 from array import array
 from collections.abc import Callable
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import cached_property
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -99,17 +99,14 @@ def _encoded(flights, numbers, places):
         flat += [ranks[flight[name]] for name, ranks in places]
     return np.array(array("d", flat)).reshape(len(flights), len(numbers) + len(places))
 
-# %% ../nbs/5_deploy/18_registry.ipynb #29d46c51
+# %% ../nbs/5_deploy/18_registry.ipynb #1c397c00
 class Encoder:
     """Turns flights into a model's matrix: its `numbers`, then a place for each text in `places`; `spec`: plain JSON."""
 
     def __init__(self, spec: dict):
         self.features, self.numbers = spec["features"], spec["numbers"]
         self.places = {name: _Ranks(places) for name, places in spec["places"].items()}
-        self.columns = [
-            *self.numbers,
-            *self.places,
-        ]  # of the matrix; a feature never known in training has none
+        self.columns = [*self.numbers, *self.places]  # a feature never known in training has none
 
     def encode(self, flights: list) -> np.ndarray:
         """Matrix (n, k) of flights, each a dict: feature -> number, text, or None where it is not known.
@@ -122,7 +119,8 @@ class Encoder:
         except (TypeError, OverflowError):
             matrix = np.inf
         if np.isinf(matrix).any():
-            self.table(pd.DataFrame(flights))  # says which feature is wrong
+            with suppress(TypeError):
+                self.table(pd.DataFrame(flights))  # says which feature is wrong
             raise ValueError("flights must be dicts of numbers and texts, each where it belongs, or None")
         return matrix
 
