@@ -181,7 +181,7 @@ class Application:
 
         self.get("/metrics", metrics, None, response_class=PlainTextResponse)
         paths = self.api.openapi()["paths"].items()
-        self.methods = {path: ", ".join(verbs).upper().encode() for path, verbs in paths}
+        self.methods = {path: ", ".join(sorted(verbs)).upper().encode() for path, verbs in paths}
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
         """Answer one request, as ASGI asks."""

@@ -131,7 +131,7 @@ def fill(path, n=4000):
                 con.execute("INSERT INTO predictions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
                 con.execute(
                     "INSERT INTO outcomes VALUES ('DL', ?, 'JFK', ?, 1.0, ?)",
-                    (1 + k % 9999, 22_000_000 + k, k),
+                    (1 + k % 9999, 22_000_000 + k, k + 1),
                 )
             con.execute("COMMIT")
 
