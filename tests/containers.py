@@ -35,8 +35,7 @@ network_config_dir = "{0}/networks"
 """
 CLIENT = """
 import json, sys, urllib.error, urllib.request
-url, body = sys.argv[1:]
-request = urllib.request.Request(url, body.encode() or None, {"Content-Type": "application/json"})
+request = urllib.request.Request(sys.argv[1], sys.stdin.buffer.read() or None, {"Content-Type": "application/json"})
 try:
     answer = urllib.request.urlopen(request, timeout=10)
 except urllib.error.HTTPError as error:
@@ -95,7 +94,7 @@ class Engine:
     def ask(self, path, body="", port=8000):
         """Status and text of an answer on the loopback inside; status 0 and the reason if there is none."""
         url = f"http://127.0.0.1:{port}{path}"
-        done = self.inside(sys.executable, "-c", CLIENT, url, body, check=False)
+        done = self.inside(sys.executable, "-c", CLIENT, url, check=False, input=body)
         return tuple(json.loads(done.stdout)) if done.returncode == 0 else (0, done.stderr.strip())
 
     def until(self, condition, seconds=60):
