@@ -329,12 +329,13 @@ def _json(thing):
     plain = lambda value: value.item() if hasattr(value, "item") else str(value)
     return json.dumps(thing, indent=1, ensure_ascii=False, default=plain).encode()
 
-# %% ../nbs/5_deploy/18_registry.ipynb #4c2160d5
+# %% ../nbs/5_deploy/18_registry.ipynb #ef56156c
 class Model:
     """A version of a model, every byte of it checked: what it is, where it comes from, and what it says.
 
     `name`, `version`, `lineage`, `metrics`, `card` (Markdown), `gate` (DataFrame or None), `features` (names, in
-    order), `encoder`, and `exact`: how far ONNX is from scikit-learn, or why scikit-learn answers itself."""
+    order), `exact`: how far ONNX is from scikit-learn, or why scikit-learn answers itself. For speed, `encode(list of
+    flights as dicts)` gives the `encoder`'s matrix (n, k), and `score(matrix)` probabilities (n,)."""
 
     def __init__(self, name: str, version: str, facts: dict, files: dict):
         self.name, self.version, self._frozen = name, version, files["model.skops"]
@@ -415,7 +416,7 @@ def _checked(file, seal, read, which):  # the bytes that are checked are the byt
         raise Refused(f"{file} of {which} is {what}, so nothing of it was loaded. Roll back, or restore it")
     return content
 
-# %% ../nbs/5_deploy/18_registry.ipynb #0988f99c
+# %% ../nbs/5_deploy/18_registry.ipynb #c8edf273
 @contextmanager
 def _reaching(where):
     try:
@@ -426,7 +427,8 @@ def _reaching(where):
         if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
             raise ValueError(str(error)) from error
         where = re.sub(r"//[^/@]*@", "//…@", str(where))  # no password in a message
-        raise Unreachable(f"{where} does not answer: {' '.join(str(error).split())[:300]}") from error
+        kind = FileNotFoundError if "(404)" in str(error) else Unreachable
+        raise kind(f"{where} does not answer: {' '.join(str(error).split())[-300:]}") from error
 
 
 def _keep(store, name, facts, files, gate):

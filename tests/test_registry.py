@@ -676,7 +676,7 @@ def test_files_in_s3(bucket, store, tmp_path):
     with pytest.raises(Refused, match=r"model.onnx of cloud 1 is cut short"):
         cloud.load("cloud")
     s3.delete_object(Bucket="models", Key=onnx_key)
-    with pytest.raises((Refused, Unreachable), match=r"model.onnx|Not Found|404"):
+    with pytest.raises(Refused, match=r"model.onnx of cloud 1 cannot be read"):
         cloud.load("cloud")
     stop()
     with pytest.raises(Unreachable, match="does not answer"):
