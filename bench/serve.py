@@ -219,6 +219,10 @@ def served(name: str, room: Path, env: Path | None, data: dict):
             "PYTHONPATH": str(ROOT),
             "BENTOML_DO_NOT_TRACK": "True",
         }
+        if env and name in ("LitServe", "BentoML", "MLflow"):
+            variables["PATH"] = (
+                f"{env / 'bin'}{os.pathsep}{variables['PATH']}"  # MLflow calls uvicorn by its name
+            )
         child = subprocess.Popen(list(map(str, command(name, room, env, port))), env=variables, **what)
         try:
             ready(name, child, port, data)

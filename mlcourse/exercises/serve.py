@@ -121,8 +121,8 @@ class Number(Exercise):
             yield Case((value, low, high))
 
     def same(self, got, want) -> bool:
-        """The same float."""
-        return type(got) is float and got == want
+        """The same float; NaN is NaN."""
+        return type(got) is type(want) and (got == want or got != got and want != want)
 
 
 class AnsweredAt(Exercise):
