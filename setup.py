@@ -39,7 +39,7 @@ setup(
     license=cfg["license"],
     classifiers=["Development Status :: 3 - Alpha", "Framework :: Jupyter", "Typing :: Typed"],
     packages=find_packages(include=["mlcourse*"]),
-    package_data={"mlcourse": ["py.typed", "*.html", "exercises/card.*", "serve*.html"]},
+    package_data={"mlcourse": ["py.typed", "*.html", "exercises/card.*"]},
     install_requires=cfg["requirements"].split("\n"),
     extras_require={
         key.removesuffix("_requirements"): value.split("\n")
