@@ -11,8 +11,10 @@ from pathlib import Path
 from conftest import ROOT
 from test_notebooks import LOOPBACK
 
+import mlcourse
+
 WANTED = ("podman", "buildah", "runc", "mmdebstrap", "unshare", "nsenter")
-IMAGE = "localhost/mlcourse:0.1.0"
+IMAGE = f"localhost/mlcourse:{mlcourse.__version__}"
 BASE = "docker.io/library/python:3.11-slim"
 # The first process of the namespaces waits for the end of its input, which comes at the latest with the test's own end;
 # with it goes all that was started, and mounted, inside. What podman writes outside of its store lands in memory.

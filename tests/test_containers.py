@@ -150,6 +150,8 @@ def faults(things):
     claims = {v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"] if "persistentVolumeClaim" in v}
     if claims != {o["metadata"]["name"] for o in things if o["kind"] == "PersistentVolumeClaim"}:
         yield "a claim is lacking"
+    if pod["terminationGracePeriodSeconds"] <= container["lifecycle"]["preStop"]["sleep"]["seconds"] + 30:
+        yield "killed while it answers"  # uvicorn is given 30 s for that
     yield from unsafe(pod, container)
     yield from unfit(container)
 
@@ -224,6 +226,7 @@ def test_manifests_fit_together(overlay):
         lambda t: render.pod(one(t, "Deployment"))["containers"][0]["startupProbe"].update(
             failureThreshold=3
         ),
+        lambda t: render.pod(one(t, "Deployment")).update(terminationGracePeriodSeconds=30),
         lambda t: t.remove(one(t, "PersistentVolumeClaim", "predictions")),
     ],
 )
@@ -246,6 +249,13 @@ def test_image_is_of_this_version():
     names = [c["image"] for o in OVERLAYS for c in render.pod(one(objects(o), "Deployment"))["containers"]]
     names.append(yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["serve"]["image"])
     assert {name.rpartition(":")[2] for name in names} == {mlcourse.__version__} and IMAGE in names
+    told = [
+        (DEPLOY / "Dockerfile").read_text(),
+        next(p for p in NOTEBOOKS if p.stem == "20_containers").read_text(),
+    ]
+    assert {v for text in told for v in re.findall(r"mlcourse:([0-9.]+[0-9])", text)} == {
+        mlcourse.__version__
+    }
 
 
 # What the image installs
