@@ -357,7 +357,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'mlcourse.serve._Scores._score': ('5_deploy/serve.html#_scores._score', 'mlcourse/serve.py'),
                                 'mlcourse.serve._Seen': ('5_deploy/serve.html#_seen', 'mlcourse/serve.py'),
                                 'mlcourse.serve._Seen.__init__': ('5_deploy/serve.html#_seen.__init__', 'mlcourse/serve.py'),
-                                'mlcourse.serve._Seen.flight': ('5_deploy/serve.html#_seen.flight', 'mlcourse/serve.py'),
+                                'mlcourse.serve._Seen.flights': ('5_deploy/serve.html#_seen.flights', 'mlcourse/serve.py'),
                                 'mlcourse.serve._Speaks': ('5_deploy/serve.html#_speaks', 'mlcourse/serve.py'),
                                 'mlcourse.serve._Speaks._card': ('5_deploy/serve.html#_speaks._card', 'mlcourse/serve.py'),
                                 'mlcourse.serve._Speaks._health': ('5_deploy/serve.html#_speaks._health', 'mlcourse/serve.py'),

@@ -269,11 +269,13 @@ class _Seen:  # what Prometheus is told of flights, beside what it is told of re
         self.swaps = app.metric(Counter, "model_swaps", "Changes of the version that answers")
         self.troubles = app.metric(Counter, "registry_errors", "Times the registry was in trouble")
 
-    def flight(self, ahead, p, act):  # ahead: minutes
-        self.leaves["past" if ahead < 0 else "week" if ahead <= 10080 else "far"].inc()
-        self.chances.observe(p)
-        if act:
-            self.acts.inc()
+    def flights(self, ahead, chances, above):  # ahead: minutes
+        past, far = sum(m < 0 for m in ahead), sum(m > 10080 for m in ahead)
+        for when, count in (("past", past), ("far", far), ("week", len(ahead) - past - far)):
+            self.leaves[when].inc(count)
+        self.acts.inc(sum(p > above for p in chances))
+        for p in chances:
+            self.chances.observe(p)
 
 # %% ../nbs/5_deploy/19_serve.ipynb #8bf50e1b
 class _Scores(Application):  # the answer of each request of a batch, and the rows of all for the log
@@ -282,12 +284,13 @@ class _Scores(Application):  # the answer of each request of a batch, and the ro
         flights, local = ([x for part in batch for x in part[k]] for k in (0, 1))
         chances = scorer.model.score(scorer.matrix(flights, local)).tolist()
         head = f'{{"model":{json.dumps(self.name)},"version":{json.dumps(scorer.version)},"predictions":['
-        said = iter(zip(flights, map(_minute, local), chances, strict=True))
+        minutes, now = [*map(_minute, local)], at // 60_000_000
+        self.seen.flights([m - now for m in minutes], chances, self.act_above)
+        said = iter(zip(flights, minutes, chances, strict=True))
         for part, _, _ in batch:
             words = []
             for f, minute, p in itertools.islice(said, len(part)):
                 id, act = next(self._ids), p > self.act_above
-                self.seen.flight(minute - at // 60_000_000, p, act)
                 request = f.__pydantic_serializer__.to_json(f, exclude_none=True).decode()
                 rows.append((id, at, f.carrier, f.flight, f.origin, minute, scorer.version, p, act, request))
                 words.append(f'{{"id":"{id}","probability":{p!r},"act":{"true" if act else "false"}}}')

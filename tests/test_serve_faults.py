@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
+from http.client import HTTPException
 from types import SimpleNamespace
 
 import pytest
@@ -305,7 +306,7 @@ class Load:
         while not self.stop.is_set():
             try:
                 status, said = client.predict({}, {})
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, HTTPException) as error:
                 return self.failed.append(repr(error))
             if status != 200:
                 return self.failed.append(said)
