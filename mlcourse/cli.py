@@ -308,8 +308,9 @@ def serve(
 
     A finished `mlcourse run` is registered first if the registry has no such model yet."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from mlcourse.asgi import listen
     from mlcourse.registry import Registry
-    from mlcourse.serve import Service, listen
+    from mlcourse.serve import Service
 
     root = _root(dir)
     where = registry or str(root / "registry" if root else Path("mlcourse-registry").resolve())

@@ -6,7 +6,7 @@
 __all__ = ['TRUSTED', 'EXACT', 'FILES', 'Refused', 'Unreachable', 'freeze', 'thaw', 'Encoder', 'to_onnx', 'runner', 'furthest',
            'lineage', 'Model', 'Registry']
 
-# %% ../nbs/5_deploy/18_registry.ipynb #22701167
+# %% ../nbs/5_deploy/18_registry.ipynb #f1d7157d
 import hashlib
 import io
 import json
@@ -20,7 +20,7 @@ import time
 import zipfile
 from array import array
 from collections.abc import Callable
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import cached_property
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -99,17 +99,14 @@ def _encoded(flights, numbers, places):
         flat += [ranks[flight[name]] for name, ranks in places]
     return np.array(array("d", flat)).reshape(len(flights), len(numbers) + len(places))
 
-# %% ../nbs/5_deploy/18_registry.ipynb #29d46c51
+# %% ../nbs/5_deploy/18_registry.ipynb #1c397c00
 class Encoder:
     """Turns flights into a model's matrix: its `numbers`, then a place for each text in `places`; `spec`: plain JSON."""
 
     def __init__(self, spec: dict):
         self.features, self.numbers = spec["features"], spec["numbers"]
         self.places = {name: _Ranks(places) for name, places in spec["places"].items()}
-        self.columns = [
-            *self.numbers,
-            *self.places,
-        ]  # of the matrix; a feature never known in training has none
+        self.columns = [*self.numbers, *self.places]  # a feature never known in training has none
 
     def encode(self, flights: list) -> np.ndarray:
         """Matrix (n, k) of flights, each a dict: feature -> number, text, or None where it is not known.
@@ -122,7 +119,8 @@ class Encoder:
         except (TypeError, OverflowError):
             matrix = np.inf
         if np.isinf(matrix).any():
-            self.table(pd.DataFrame(flights))  # says which feature is wrong
+            with suppress(TypeError):
+                self.table(pd.DataFrame(flights))  # says which feature is wrong
             raise ValueError("flights must be dicts of numbers and texts, each where it belongs, or None")
         return matrix
 
@@ -331,12 +329,13 @@ def _json(thing):
     plain = lambda value: value.item() if hasattr(value, "item") else str(value)
     return json.dumps(thing, indent=1, ensure_ascii=False, default=plain).encode()
 
-# %% ../nbs/5_deploy/18_registry.ipynb #4c2160d5
+# %% ../nbs/5_deploy/18_registry.ipynb #ef56156c
 class Model:
     """A version of a model, every byte of it checked: what it is, where it comes from, and what it says.
 
     `name`, `version`, `lineage`, `metrics`, `card` (Markdown), `gate` (DataFrame or None), `features` (names, in
-    order), `encoder`, and `exact`: how far ONNX is from scikit-learn, or why scikit-learn answers itself."""
+    order), `exact`: how far ONNX is from scikit-learn, or why scikit-learn answers itself. For speed, `encode(list of
+    flights as dicts)` gives the `encoder`'s matrix (n, k), and `score(matrix)` probabilities (n,)."""
 
     def __init__(self, name: str, version: str, facts: dict, files: dict):
         self.name, self.version, self._frozen = name, version, files["model.skops"]
@@ -417,7 +416,7 @@ def _checked(file, seal, read, which):  # the bytes that are checked are the byt
         raise Refused(f"{file} of {which} is {what}, so nothing of it was loaded. Roll back, or restore it")
     return content
 
-# %% ../nbs/5_deploy/18_registry.ipynb #0988f99c
+# %% ../nbs/5_deploy/18_registry.ipynb #c8edf273
 @contextmanager
 def _reaching(where):
     try:
@@ -428,7 +427,8 @@ def _reaching(where):
         if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
             raise ValueError(str(error)) from error
         where = re.sub(r"//[^/@]*@", "//…@", str(where))  # no password in a message
-        raise Unreachable(f"{where} does not answer: {' '.join(str(error).split())[:300]}") from error
+        kind = FileNotFoundError if "(404)" in str(error) else Unreachable
+        raise kind(f"{where} does not answer: {' '.join(str(error).split())[-300:]}") from error
 
 
 def _keep(store, name, facts, files, gate):

@@ -11,8 +11,10 @@ from pathlib import Path
 from conftest import ROOT
 from test_notebooks import LOOPBACK
 
+import mlcourse
+
 WANTED = ("podman", "buildah", "runc", "mmdebstrap", "unshare", "nsenter")
-IMAGE = "localhost/mlcourse:0.1.0"
+IMAGE = f"localhost/mlcourse:{mlcourse.__version__}"
 BASE = "docker.io/library/python:3.11-slim"
 # The first process of the namespaces waits for the end of its input, which comes at the latest with the test's own end;
 # with it goes all that was started, and mounted, inside. What podman writes outside of its store lands in memory.
@@ -35,8 +37,7 @@ network_config_dir = "{0}/networks"
 """
 CLIENT = """
 import json, sys, urllib.error, urllib.request
-url, body = sys.argv[1:]
-request = urllib.request.Request(url, body.encode() or None, {"Content-Type": "application/json"})
+request = urllib.request.Request(sys.argv[1], sys.stdin.buffer.read() or None, {"Content-Type": "application/json"})
 try:
     answer = urllib.request.urlopen(request, timeout=10)
 except urllib.error.HTTPError as error:
@@ -95,7 +96,7 @@ class Engine:
     def ask(self, path, body="", port=8000):
         """Status and text of an answer on the loopback inside; status 0 and the reason if there is none."""
         url = f"http://127.0.0.1:{port}{path}"
-        done = self.inside(sys.executable, "-c", CLIENT, url, body, check=False)
+        done = self.inside(sys.executable, "-c", CLIENT, url, check=False, input=body)
         return tuple(json.loads(done.stdout)) if done.returncode == 0 else (0, done.stderr.strip())
 
     def until(self, condition, seconds=60):

@@ -6,6 +6,7 @@ python tests/fuzz.py URL EXAMPLES      (examples for each operation and kind; pr
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 
@@ -13,7 +14,8 @@ def fuzz(url: str, examples: int, seed: int = 1) -> tuple[int, int, str]:
     """(exit code, cases, what schemathesis says)."""
     command = [Path(sys.executable).with_name("schemathesis"), "run", f"{url}/openapi.json", "--max-examples", str(examples),
                "--phases", "examples,coverage,fuzzing", "--no-color", "--seed", str(seed), "--generation-database", "none"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as elsewhere:  # it leaves files where it runs
+        done = subprocess.run(command, capture_output=True, text=True, cwd=elsewhere)
     found = re.search(r"([\d,]+) generated", done.stdout)
     return done.returncode, int(found[1].replace(",", "")) if found else 0, done.stdout + done.stderr
 

@@ -1,5 +1,7 @@
 """The service: what it answers, what it refuses, what it keeps, and how it is asked about itself."""
 
+# ruff: noqa: F811  (fixtures are imported by name)
+
 import asyncio
 import json
 import math
@@ -17,10 +19,11 @@ from served import ENV, NAME, Client, place, registry, table  # noqa: F401
 from test_browser import CHROMIUM, browser, shot  # noqa: F401
 
 from mlcourse import serve
+from mlcourse.asgi import faults, listen, running, say
 from mlcourse.check_service import FLIGHT, RULES, check_service
 from mlcourse.features import FEATURES
 from mlcourse.frame import Decision
-from mlcourse.serve import PredictionLog, Service, flight_model, listen, parse_flights, read_log, running, say
+from mlcourse.serve import PredictionLog, Service, flight_model, parse_flights, read_log
 
 ALL = [name for names in FEATURES.values() for name in names]
 
@@ -68,9 +71,7 @@ def test_what_is_no_flight_is_refused_by_its_name(name, value):
     with pytest.raises(ValidationError) as error:
         parse_flights(raw)
     assert [f["loc"] for f in error.value.errors()] == [("flights", 0, name)]
-    assert name in json.dumps(serve._faults(error.value)) and value[:30] * 2 not in str(
-        serve._faults(error.value)
-    )
+    assert name in json.dumps(faults(error.value)) and value[:30] * 2 not in str(faults(error.value))
 
 
 GOOD = [
@@ -111,7 +112,7 @@ def test_what_is_no_request_is_refused(raw):
 def test_many_faults_are_counted_not_listed():
     with pytest.raises(ValidationError) as error:
         parse_flights(json.dumps({"flights": [{}] * 1000}).encode())
-    assert serve._faults(error.value).startswith("7000 faults")
+    assert faults(error.value).startswith("7000 faults")
 
 
 def test_it_says_what_the_model_says_and_acts_above_break_even(url, registry):
@@ -436,7 +437,7 @@ def test_requests_of_one_moment_share_a_commit(service):
 
 
 def test_too_much_waiting_is_refused(service, monkeypatch):
-    monkeypatch.setattr(serve, "_QUEUE", -1)
+    monkeypatch.setattr(Service, "most_waiting", -1)
     with running(service) as url:
         assert Client(url).predict({}) == (
             503,
@@ -446,7 +447,7 @@ def test_too_much_waiting_is_refused(service, monkeypatch):
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian: apt install chromium)")
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1200, "light")])
-def test_a_person_tries_a_flight(url, service, browser, width, scheme):  # noqa: F811
+def test_a_person_tries_a_flight(url, service, browser, width, scheme):
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
@@ -482,7 +483,7 @@ def test_a_person_tries_a_flight(url, service, browser, width, scheme):  # noqa:
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian: apt install chromium)")
-def test_a_winter_flight_is_sent_with_winter_s_offset(url, service, browser):  # noqa: F811
+def test_a_winter_flight_is_sent_with_winter_s_offset(url, service, browser):
     page = browser.new_page(timezone_id="Asia/Tokyo")
     page.goto(url)
     page.get_by_label("Airline").wait_for()

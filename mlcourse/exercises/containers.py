@@ -351,38 +351,34 @@ class Unmatched(Exercise):
         yield Case(([],), edge="no object at all")
 
 
+def _thing(kind, name, spec, space=None, **labels):
+    # A parsed manifest.
+    metadata = (
+        {"name": name} | ({"namespace": space} if space else {}) | ({"labels": labels} if labels else {})
+    )
+    return {"kind": kind, "metadata": metadata, "spec": spec}
+
+
 def _objects(rng):
     # Deployments and Services in any order; each Service misses its Deployment in another way, or does not miss it.
     word = lambda: "".join(rng.choice(list("bcdfgklmnprst"), 5))
     app, tier, space, name = (word() for _ in range(4))
-    service = lambda selector, **metadata: {
-        "kind": "Service", "metadata": {"name": word(), **metadata}, "spec": {"selector": selector}}  # fmt: skip
-    deployment = {
-        "kind": "Deployment", "metadata": {"name": name, "labels": {"team": tier, "app": app}},
-        "spec": {"template": {"metadata": {"labels": {"app": app, "tier": tier, "release": word()}}}}}  # fmt: skip
-    elsewhere = {
-        "kind": "Deployment", "metadata": {"name": name, "namespace": space},
-        "spec": {"template": {"metadata": {"labels": {"app": name}}}}}  # fmt: skip
-    found = [
-        service({"app": app}),
-        service({"app": app, "tier": tier}, namespace="default"),
-        service({"app": name}, namespace=space),
+    pods = lambda **labels: {"template": {"metadata": {"labels": labels}}}
+    service = lambda space=None, **selector: _thing("Service", word(), {"selector": selector}, space)
+    everything = [
+        _thing("Deployment", name, pods(app=app, tier=tier, release=word()), team=tier, app=app),
+        _thing("Deployment", name, pods(app=name), space),
+        _thing("Service", word(), {"type": "ExternalName"}),
+        _thing("ConfigMap", word(), {"selector": {"x": "y"}}),
+        service(app=app),
+        service("default", app=app, tier=tier),
+        service(space, app=name),
+        service(app=f"{app}r"),
+        service(app=app, tier=word()),
+        service(team=tier),
+        service(app=name),
+        service(space, app=app),
     ]
-    lost = [
-        service({"app": f"{app}r"}),
-        service({"app": app, "tier": word()}),
-        service({"team": tier}),
-        service({"app": name}),
-        service({"app": app}, namespace=space),
-    ]
-    outside = {"kind": "Service", "metadata": {"name": word()}, "spec": {"type": "ExternalName"}}
-    config = {
-        "kind": "ConfigMap",
-        "metadata": {"name": word()},
-        "data": {"app": app},
-        "spec": {"selector": {"x": "y"}},
-    }
-    everything = [deployment, elsewhere, outside, config, *found, *lost]
     return [everything[i] for i in rng.permutation(len(everything))]
 
 
