@@ -120,7 +120,8 @@ def clean(ratings: pd.DataFrame, films: pd.DataFrame, low: float = 0.5, high: fl
     """
     if lost := [c for c in COLUMNS if c not in ratings]:
         raise ValueError(f"ratings must have the columns {', '.join(COLUMNS)}, got none called {', '.join(lost)}")
-    ratings = ratings[COLUMNS].assign(**{c: whole(ratings[c], c) for c in ("user", "film")})
+    ratings = ratings[COLUMNS].reset_index(drop=True)
+    ratings = ratings.assign(**{c: whole(ratings[c], c) for c in ("user", "film")})
     for column, good in {
         "film": ratings.film.isin(films.index),
         "rating": ratings.rating.between(low, high),

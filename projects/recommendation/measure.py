@@ -27,7 +27,9 @@ def ranked(found: np.ndarray, held: sp.csr_matrix) -> pd.DataFrame:
     relevant = np.diff(held.indptr) > 0
     k, found, held = found.shape[1], found[relevant], held[relevant]
     rows = np.arange(len(found))[:, None] + 0 * found
-    hit = np.asarray(held[rows.ravel(), np.maximum(found, 0).ravel()] > 0).reshape(found.shape) & (found >= 0)
+    hit = np.zeros(found.shape, bool)
+    if len(found):  # scipy cannot look up nothing
+        hit = np.asarray(held[rows.ravel(), np.maximum(found, 0).ravel()] > 0).reshape(found.shape) & (found >= 0)
     count = np.diff(held.indptr)
     gain = 1 / np.log2(np.arange(2, k + 2))
     best = np.cumsum(gain)[np.minimum(count, k) - 1]

@@ -227,7 +227,9 @@ def top(
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
         raise ValueError(f"k must be a whole number of 0 or more, got {k!r}")
-    scores = np.where(np.isnan(scores), -np.inf, scores)
+    sure = np.isfinite(scores)
+    last = np.nextafter(scores.min(where=sure, initial=np.inf), -np.inf) if sure.any() else 0.0
+    scores = np.where(np.isnan(scores) | (scores == -np.inf), last, scores)  # -inf is for what is closed
     closed = np.zeros(scores.shape, bool) if allowed is None else ~np.broadcast_to(allowed, scores.shape)
     if seen is not None:
         closed[seen.nonzero()] = True

@@ -17,12 +17,14 @@ import numpy as np
 import pandas as pd
 from data import World, matrix, movielens
 from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi import Path as PathParam
 from fastapi.responses import FileResponse
 from measure import catalogue
 from pydantic import BaseModel, Field
 from rank import Ease, Lists, top
 
 PAGE = Path(__file__).with_name("page.html")
+UserId, Few, Age = Annotated[int, PathParam(ge=0)], Annotated[int, Query(ge=0, le=1000)], Annotated[int, Query(ge=0, le=150)]
 PATIENCE = 200  # the last films of a history that count: a history of any length costs the same
 
 
@@ -105,25 +107,29 @@ class Shelf:
 def make_app(shelf: Shelf) -> FastAPI:
     """The service as an application of FastAPI."""
     app = FastAPI(title="Films", docs_url=None, redoc_url=None)
-    user_id, one = Annotated[int, Field(ge=0)], Annotated[int, Query(ge=0, le=1000)]
 
     @app.get("/")
     def page():
         return FileResponse(PAGE, headers={"Content-Security-Policy": "default-src 'self' 'unsafe-inline'"})
 
     @app.get("/users/{user}/top")
-    def best(user: user_id, k: one = 10, age: Annotated[int, Query(ge=0, le=150)] = 99):
+    def best(user: UserId, k: Few = 10, age: Age = 99):
         had = shelf.history(user)
         return {"user": user, "known": len(had) > 0, "seen": len(had), "films": shelf.best(user, k, age)}
 
     @app.post("/users/{user}/clicks", status_code=201)
-    def click(user: user_id, chosen: Click):
+    def click(user: UserId, chosen: Click):
         _known(shelf, chosen.film)
         shelf.click(user, chosen.film)
         return {"user": user, "seen": len(shelf.history(user))}
 
+    _explain(app, shelf)
+    return app
+
+
+def _explain(app, shelf):
     @app.get("/users/{user}/why/{film}")
-    def why(user: user_id, film: int):
+    def why(user: UserId, film: int):
         pulls = shelf.lists.why(shelf.history(user)[-PATIENCE:], _known(shelf, film))
         total = sum(pull for _, pull in pulls) or 1
         reasons = [{"title": shelf.films.title.iloc[i], "share": round(pull / total, 3)} for i, pull in pulls[:5]]
@@ -141,8 +147,6 @@ def make_app(shelf: Shelf) -> FastAPI:
     @app.get("/monitor")
     def monitor():
         return {"clicks": int(shelf.lately.sum())} | catalogue(np.repeat(np.arange(len(shelf.shown)), shelf.shown), shelf.lists.seen_)
-
-    return app
 
 
 def _known(shelf, film):

@@ -14,7 +14,7 @@ class TwoTower(Ranker):
     Source: Yi et al. (2019), Sampling-Bias-Corrected Neural Modeling. ImportError says what to install.
     """
 
-    def __init__(self, width: int = 32, epochs: int = 20, rate: float = 0.01, batch: int = 512, seed: int = 0):
+    def __init__(self, width: int = 32, epochs: int = 5, rate: float = 0.005, batch: int = 512, seed: int = 0):
         self.width, self.epochs, self.rate, self.batch, self.seed = width, epochs, rate, batch, seed
 
     def _learn(self, X):
@@ -24,6 +24,8 @@ class TwoTower(Ranker):
         self.into_ = torch.nn.Embedding(self.films, width)
         self.user_ = torch.nn.Sequential(torch.nn.Linear(width, width), torch.nn.ReLU(), torch.nn.Linear(width, width))
         self.film_ = torch.nn.Embedding(self.films, width)
+        for table in (self.into_, self.film_):
+            torch.nn.init.normal_(table.weight, 0, 0.1)
         parts = [p for m in (self.into_, self.user_, self.film_) for p in m.parameters()]
         optimiser = torch.optim.Adam(parts, self.rate, weight_decay=1e-5)
         often = torch.tensor(np.log(np.maximum(self.seen_, 1) / max(self.seen_.sum(), 1)), dtype=torch.float32)

@@ -27,13 +27,13 @@ class Tuned(NamedTuple):
 def tuned(log: pd.DataFrame, films: pd.DataFrame, users: pd.Index, rerank: bool = True, seed: int = 7) -> Tuned:
     """Learn from a log (user, film, rating, time), choosing on an inner split of it that is made as the outer one.
 
-    The penalties of both EASE models come from a grid of three; the second stage is kept only where it ranks users better
+    The penalty of both EASE models comes from a grid of three; the second stage is kept only where it ranks users better
     whom it has not learned from (halves of the users, in turn).
     """
     began = time.perf_counter()
     inner = stratified(log, seed=seed)
     X, held = (matrix(log[part], users, films.index) for part in (inner, ~inner))
-    chosen = {f"l2, side {side}": _penalty(X, held, side) for side in (0, 1)}
+    chosen = {"l2": _penalty(X, held)}
     second = None
     if rerank:
         blend = _blend(chosen).fit(X)
@@ -48,7 +48,7 @@ def tuned(log: pd.DataFrame, films: pd.DataFrame, users: pd.Index, rerank: bool 
 
 
 def _blend(chosen):
-    models = [Ease(chosen["l2, side 0"], 0), Ease(chosen["l2, side 1"], 1), ImplicitALS(), RP3Beta()]
+    models = [Ease(chosen["l2"], 0), Ease(chosen["l2"], 1), ImplicitALS(), RP3Beta()]
     return Blend(models, list(WEIGHTS))
 
 
@@ -56,9 +56,10 @@ def _ndcg(scores, X, held, k=10):
     return ranked(top(scores, k, X), held).ndcg
 
 
-def _penalty(X, held, side):
+def _penalty(X, held):
     # by lists of 50: lists of 10 are too short to tell penalties apart, and their luck would choose
-    return max(PENALTIES, key=lambda l2: _ndcg(Ease(l2, side).fit(X).score(X), X, held, 50).mean())
+    both = lambda l2: Blend([Ease(l2, 0), Ease(l2, 1)], [1, 1]).fit(X).score(X)
+    return max(PENALTIES, key=lambda l2: _ndcg(both(l2), X, held, 50).mean())
 
 
 def _second(found, X, held):  # learned from all users; its gain on users it had not learned from
