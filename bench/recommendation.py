@@ -55,7 +55,9 @@ def quality(folder: str) -> dict:
     train = stratified(ratings)
     users = users.set_axis(users).index
     X, held = (matrix(ratings[part], users, films.index) for part in (train, ~train))
-    print(f"{name or 'no published set'}: {train.sum():,} / {(~train).sum():,}, {len(users):,} users, {len(films):,} films")
+    print(
+        f"{name or 'no published set'}: {train.sum():,} / {(~train).sum():,}, {len(users):,} users, {len(films):,} films"
+    )
     rows = {}
     for model in Popular(), Neighbours(), RP3Beta(), ImplicitALS(), Ease(side=1), Ease(side=0):
         (label, scores), took = timed(lambda m=model: (_label(m), m.fit(X).score(X)))
@@ -104,7 +106,9 @@ def serve(films: int = 10_000, rounds: int = 2_000) -> dict:
         top(lists.score(X[at : at + 256]), 10, X[at : at + 256])
     batch = X.shape[0] / (time.perf_counter() - began)
     p50, p99 = (float(np.percentile(took, q)) * 1e3 for q in (50, 99))
-    print(f"top-10 of {films:,} films: p50 {p50:.2f} ms, p99 {p99:.2f} ms; batched {batch:,.0f} users a second")
+    print(
+        f"top-10 of {films:,} films: p50 {p50:.2f} ms, p99 {p99:.2f} ms; batched {batch:,.0f} users a second"
+    )
     return {"p50_ms": p50, "p99_ms": p99, "batched_users_s": batch}
 
 
@@ -115,7 +119,10 @@ def made_up(users: int, films: int, each: int, seed: int = 0):
 
     rng = np.random.default_rng(seed)
     col = np.minimum((films * rng.random(users * each) ** 2.5).astype(np.int32), films - 1)
-    X = sp.csr_matrix((np.ones(len(col), np.float32), (np.repeat(np.arange(users, dtype=np.int32), each), col)), (users, films))
+    X = sp.csr_matrix(
+        (np.ones(len(col), np.float32), (np.repeat(np.arange(users, dtype=np.int32), each), col)),
+        (users, films),
+    )
     X.data[:] = 1
     return X
 
@@ -128,17 +135,27 @@ def growth(films: int = 1_700, users: int = 1_000, each: int = 60) -> list[dict]
     for times in 1, 10, 100:
         X = made_up(users * times, films, each)
         model, fit = timed(lambda X=X: Ease(200).fit(X))
-        ask = lambda X=X, model=model: [top(model.score(X[i : i + 1024]), 10, X[i : i + 1024]) for i in range(0, X.shape[0], 1024)]
+        ask = lambda X=X, model=model: [
+            top(model.score(X[i : i + 1024]), 10, X[i : i + 1024]) for i in range(0, X.shape[0], 1024)
+        ]
         _, rank = timed(ask)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        rows.append({"users": X.shape[0], "events": int(X.nnz), "fit_s": fit, "rank_all_s": rank, "peak_gb": peak})
-        print(f"{X.shape[0]:>8,} users, {X.nnz:>10,} events: learn {fit:.2f} s, rank all {rank:.2f} s, peak {peak:.2f} GB")
+        rows.append(
+            {"users": X.shape[0], "events": int(X.nnz), "fit_s": fit, "rank_all_s": rank, "peak_gb": peak}
+        )
+        print(
+            f"{X.shape[0]:>8,} users, {X.nnz:>10,} events: learn {fit:.2f} s, rank all {rank:.2f} s, peak {peak:.2f} GB"
+        )
     return rows
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--data", metavar="FOLDER", help="folder or zip of MovieLens, as GroupLens gives it out")
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument(
+        "--data", metavar="FOLDER", help="folder or zip of MovieLens, as GroupLens gives it out"
+    )
     options.add_argument("--serve", action="store_true", help="time the service's ranking, and growth")
     options.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     options.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")

@@ -101,7 +101,10 @@ class Unseen(Exercise):
             scores = rng.normal(-0.5, 1, n)
             seen = np.unique(np.r_[np.argsort(-scores)[:3], rng.integers(0, n, 4)])
             yield Case((scores, rng.permutation(seen), int(rng.integers(4, 6))))
-        yield Case((np.array([0.5, 2, 0.5, 2, 0.5]), np.array([1]), 3), edge="equal scores: the smaller position first")
+        yield Case(
+            (np.array([0.5, 2, 0.5, 2, 0.5]), np.array([1]), 3),
+            edge="equal scores: the smaller position first",
+        )
         yield Case((scores[:6], np.array([0, 2]), 10), edge="k is larger than what is left")
         yield Case((scores[:6], np.array([], int), 3), edge="nothing was seen yet")
         yield Case((scores[:4], np.arange(4), 2), edge="everything was seen")
@@ -346,8 +349,14 @@ class Propensity(Exercise):
             yield Case(((rng.random(n) < 0.3 + 0.4 * wanted).astype(float), logged, wanted))
         yield Case((np.array([1.0, 0, 0, 1]), logged[:4], logged[:4]), edge="the new policy is the old one")
         yield Case((np.zeros(6), logged[:6], wanted[:6]), edge="nobody clicked")
-        yield Case((np.array([1.0, 0, 1]), np.array([0.5, 0.0, 0.2]), np.array([0.1, 0.5, 0.2])), edge="a chance of 0 was shown")
-        yield Case((np.array([1.0, 0, 1]), np.array([0.5, -0.1, 0.2]), np.array([0.1, 0, 0.2])), edge="a chance below 0")
+        yield Case(
+            (np.array([1.0, 0, 1]), np.array([0.5, 0.0, 0.2]), np.array([0.1, 0.5, 0.2])),
+            edge="a chance of 0 was shown",
+        )
+        yield Case(
+            (np.array([1.0, 0, 1]), np.array([0.5, -0.1, 0.2]), np.array([0.1, 0, 0.2])),
+            edge="a chance below 0",
+        )
 
 
 class Slots(Exercise):

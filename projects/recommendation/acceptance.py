@@ -8,7 +8,7 @@ A solution is an object with four methods:
                                                with `among` only films of that list
     evaluate(recommend, train, test, k) -> float      mean nDCG@k over users with a test film, of any `recommend`
 
-`judge(Solution)` gives a table: what was tried, whether it passed, and why not. Any honest solution passes.
+`accept(Solution)` gives a table: what was tried, whether it passed, and why not. Any honest solution passes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mlcourse.exercises.guard import TooLong, run
 K, SECONDS = 10, 120
 
 
-def judge(make: Callable[[], object], seed: int = 0) -> pd.DataFrame:
+def accept(make: Callable[[], object], seed: int = 0) -> pd.DataFrame:
     """Table of the acceptance tests (index: what is asked; passed, reason) for solutions made by `make`. Never raises."""
     trial = _Trial(make, seed)
     asked = {
@@ -67,7 +67,9 @@ class _Trial:
     def time(self):
         train, test = self.make().split(self.ratings.copy())
         if not len(train) or not len(test):
-            return f"split gave {len(train)} rows to learn from and {len(test)} to test on: both must hold some"
+            return (
+                f"split gave {len(train)} rows to learn from and {len(test)} to test on: both must hold some"
+            )
         late = train.time > test.time.min()
         shared = train.merge(test, on=["user", "film"])
         if late.any() and not len(shared):
@@ -103,7 +105,9 @@ class _Trial:
         count = sum(map(len, again.values()))
         if count:
             user = next(u for u in again if again[u])
-            return f"seen films are recommended: {count} times, such as film {min(again[user])} to user {user}"
+            return (
+                f"seen films are recommended: {count} times, such as film {min(again[user])} to user {user}"
+            )
         return ""
 
     def personal(self):
@@ -115,7 +119,9 @@ class _Trial:
         ours = [list(solution.recommend(u, K)) for u in users]
         if any(not films for films in ours):
             return "a user who has a history gets no film"
-        liked = lambda lists: np.array([self.world.preference[u, f].mean() for u, f in zip(users, lists, strict=True)])
+        liked = lambda lists: np.array(
+            [self.world.preference[u, f].mean() for u, f in zip(users, lists, strict=True)]
+        )
         gain = liked(ours) - liked(plain)
         low = gain.mean() - 1.645 * gain.std(ddof=1) / np.sqrt(len(gain))
         shared = np.mean([len(set(a) & set(b)) / K for a, b in zip(ours, plain, strict=True)])
@@ -131,7 +137,9 @@ class _Trial:
         train, test = train[train.user.isin(test.user)], test[test.user.isin(train.user)]
         for lists in self.stand_ins(train, test):
             want = self.ndcg(lists, train, test)
-            only = self.ndcg(lambda u, k, among=None, f=lists: f(u, k, self.films.index), train, test, rated=True)
+            only = self.ndcg(
+                lambda u, k, among=None, f=lists: f(u, k, self.films.index), train, test, rated=True
+            )
             got = float(solution.evaluate(lists, train.copy(), test.copy(), K))
             if abs(got - want) < 1e-6:
                 continue

@@ -89,7 +89,9 @@ def _tabs(open_):
 
 
 def _colons(open_):
-    ratings = pd.read_csv(io.BytesIO(open_("ratings.dat").read().replace(b"::", b"\t")), sep="\t", names=COLUMNS)
+    ratings = pd.read_csv(
+        io.BytesIO(open_("ratings.dat").read().replace(b"::", b"\t")), sep="\t", names=COLUMNS
+    )
     lines = [line.split("::") for line in open_("movies.dat").read().decode("latin-1").splitlines() if line]
     films = pd.DataFrame(lines, columns=["film", "title", "genres"]).astype({"film": int})
     return ratings, _catalogue(films[["film", "title"]], films.genres.str.get_dummies("|"))
@@ -119,7 +121,9 @@ def clean(ratings: pd.DataFrame, films: pd.DataFrame, low: float = 0.5, high: fl
     outside low to high, or a missing value: each names the first that is wrong.
     """
     if lost := [c for c in COLUMNS if c not in ratings]:
-        raise ValueError(f"ratings must have the columns {', '.join(COLUMNS)}, got none called {', '.join(lost)}")
+        raise ValueError(
+            f"ratings must have the columns {', '.join(COLUMNS)}, got none called {', '.join(lost)}"
+        )
     ratings = ratings[COLUMNS].reset_index(drop=True)
     ratings = ratings.assign(**{c: whole(ratings[c], c) for c in ("user", "film")})
     for column, good in {
@@ -130,7 +134,9 @@ def clean(ratings: pd.DataFrame, films: pd.DataFrame, low: float = 0.5, high: fl
         if not good.all():
             rule = {"film": "in the catalogue", "rating": f"from {low} to {high}", "time": "known"}[column]
             bad = ratings.loc[~good, column]
-            raise ValueError(f"{column} must be {rule}, got {bad.iloc[0]!r} in {len(bad):,} of {len(ratings):,} rows")
+            raise ValueError(
+                f"{column} must be {rule}, got {bad.iloc[0]!r} in {len(bad):,} of {len(ratings):,} rows"
+            )
     latest = ratings.sort_values("time", kind="stable").drop_duplicates(["user", "film"], keep="last")
     return ratings.loc[latest.index.sort_values()].reset_index(drop=True)
 
@@ -173,7 +179,9 @@ def download(name: str, folder: str | Path, home: str = HOME) -> Path:
 def _verify(name, found, part):
     wanted = PUBLISHED[name][1]
     if wanted and found != wanted:
-        raise ValueError(f"{name}.zip must have the MD5 {wanted}, got {found}: the copy was altered or cut short")
+        raise ValueError(
+            f"{name}.zip must have the MD5 {wanted}, got {found}: the copy was altered or cut short"
+        )
     if not wanted:
         movielens(part, name)
 
@@ -190,7 +198,9 @@ def matrix(ratings: pd.DataFrame, users: pd.Index, films: pd.Index) -> sp.csr_ma
 # The simulated service
 
 KINDS = "Comedy Drama Thriller Adventure Romance Horror Mystery Musical".split()
-FIRST = "Silent Golden Broken Last Hidden Paper Winter Crimson Distant Hollow Electric Gentle Wild Velvet".split()
+FIRST = (
+    "Silent Golden Broken Last Hidden Paper Winter Crimson Distant Hollow Electric Gentle Wild Velvet".split()
+)
 SECOND = "Harbour Letters Garden Engine River Mirror Orchard Signal Station Empire Waltz Lantern Island Summer".split()
 MONTH = 30 * 86_400  # seconds
 
@@ -208,7 +218,9 @@ class World:
     months: int = 12
     slots: int = 10
     seed: int = 0
-    click: float = 0.05  # dollars that a click on the first screen is worth (the brief says why)
+    click: float = (
+        0.05  # dollars that a click on a screen is worth: an assumption of the brief, to be replaced by yours
+    )
 
     def __post_init__(self):
         for name, least in {"users": 2, "films": 12, "months": 1, "slots": 1}.items():
@@ -257,14 +269,18 @@ class World:
                 user, film = here[who], shown[who, slot]
                 seen[user, film] = True
                 when = (month + (n + rng.random(len(user))) / screens) * MONTH
-                events.append(pd.DataFrame({"user": user, "film": film, "slot": slot, "time": when.astype(int)}))
+                events.append(
+                    pd.DataFrame({"user": user, "film": film, "slot": slot, "time": when.astype(int)})
+                )
         return Films(self.rated(pd.concat(events, ignore_index=True), rng), self.catalogue)
 
     def rated(self, events: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         """Events with a rating of 1 to 5 stars: the better liked, the more."""
         liked = self.preference[events.user, events.film]
         stars = np.clip(np.rint(2 + 4 * liked + rng.normal(0, 0.8, len(events))), 1, 5)
-        return events.assign(rating=stars)[[*COLUMNS, "slot"]].sort_values("time", kind="stable", ignore_index=True)
+        return events.assign(rating=stars)[[*COLUMNS, "slot"]].sort_values(
+            "time", kind="stable", ignore_index=True
+        )
 
 
 def _truth(world):
@@ -279,8 +295,12 @@ def _truth(world):
     month = np.where(rng.random(m) < 0.6, 0, rng.integers(0, world.months, m))
     joined = np.where(rng.random(n) < 0.5, 0, rng.integers(0, world.months, n))
     ages = rng.choice([0, 6, 12, 16, 18], m, p=[0.25, 0.2, 0.25, 0.2, 0.1])
-    films = pd.DataFrame({"title": _titles(m, rng), "year": 2000.0 + month // 12, "age": ages, "month": month})
-    films = pd.concat([films, pd.DataFrame(genres.astype(np.int8), columns=KINDS)], axis=1).rename_axis("film")
+    films = pd.DataFrame(
+        {"title": _titles(m, rng), "year": 2000.0 + month // 12, "age": ages, "month": month}
+    )
+    films = pd.concat([films, pd.DataFrame(genres.astype(np.int8), columns=KINDS)], axis=1).rename_axis(
+        "film"
+    )
     return {"preference": 1 / (1 + np.exp(-odds)), "catalogue": films, "joined": joined}
 
 

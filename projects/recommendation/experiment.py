@@ -20,14 +20,18 @@ def users_needed(rate: float, lift: float, alpha: float = 0.05, power: float = 0
 
     new = rate + lift
     if not (0 < rate < 1 and 0 < new < 1 and lift):
-        raise ValueError(f"rate and rate + lift must be between 0 and 1 and differ, got {rate!r} and {lift!r}")
+        raise ValueError(
+            f"rate and rate + lift must be between 0 and 1 and differ, got {rate!r} and {lift!r}"
+        )
     if not (0 < alpha < 1 and 0 < power < 1):
         raise ValueError(f"alpha and power must be between 0 and 1, got {alpha!r} and {power!r}")
     spread = rate * (1 - rate) + new * (1 - new)
     return int(np.ceil((norm.ppf(1 - alpha / 2) + norm.ppf(power)) ** 2 * spread / lift**2))
 
 
-def arms(rates: tuple[float, float], a_day: int, days: int, runs: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def arms(
+    rates: tuple[float, float], a_day: int, days: int, runs: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Many A/B tests at once: users so far in each arm (days,), and share that clicked so far (runs, days, 2)."""
     rng, n = np.random.default_rng(seed), a_day * np.arange(1, days + 1)
     clicked = rng.binomial(a_day, np.broadcast_to(rates, (runs, days, 2))).cumsum(1)
@@ -118,7 +122,9 @@ def live(
     screens: int = 3,  # a user and month
     model: Callable[[], Ranker] = lambda: Ease(100),
     seed: int = 0,
-) -> pd.DataFrame:  # a row a month: value, coverage, novelty, gini, head, new (share of screens' films from this year)
+) -> (
+    pd.DataFrame
+):  # a row a month: value, coverage, novelty, gini, head, new (share of screens' films from this year)
     """Months of a service that learns from what it has itself shown, and is retrained every month.
 
     Clicks of a film that was never shown cannot come. value: true expected clicks a screen; new: share of slots that hold
@@ -136,7 +142,9 @@ def live(
             seen[who, shown[who, slot]] = True
             times_shown += np.bincount(shown[shown >= 0], minlength=world.films)
         new = (world.catalogue.month.to_numpy() > 0)[np.maximum(shown, 0)] & (shown >= 0)
-        facts = {"value": world.value(people, shown).mean(), "new": new.mean()} | catalogue(shown, seen.sum(0))
+        facts = {"value": world.value(people, shown).mean(), "new": new.mean()} | catalogue(
+            shown, seen.sum(0)
+        )
         rows.append({"month": month} | facts)
     return pd.DataFrame(rows).set_index("month")
 

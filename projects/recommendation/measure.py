@@ -20,7 +20,9 @@ def ranked(found: np.ndarray, held: sp.csr_matrix) -> pd.DataFrame:
     """
     found = np.asarray(found)
     if found.ndim != 2 or not found.shape[1] or len(found) != held.shape[0]:
-        raise ValueError(f"found must be (users, k) with k of 1 or more for {held.shape[0]} users, got {found.shape}")
+        raise ValueError(
+            f"found must be (users, k) with k of 1 or more for {held.shape[0]} users, got {found.shape}"
+        )
     ordered = np.sort(found, axis=1)
     if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
         raise ValueError("found must list a film once for each user, got one twice")
@@ -29,7 +31,9 @@ def ranked(found: np.ndarray, held: sp.csr_matrix) -> pd.DataFrame:
     rows = np.arange(len(found))[:, None] + 0 * found
     hit = np.zeros(found.shape, bool)
     if len(found):  # scipy cannot look up nothing
-        hit = np.asarray(held[rows.ravel(), np.maximum(found, 0).ravel()] > 0).reshape(found.shape) & (found >= 0)
+        hit = np.asarray(held[rows.ravel(), np.maximum(found, 0).ravel()] > 0).reshape(found.shape) & (
+            found >= 0
+        )
     count = np.diff(held.indptr)
     gain = 1 / np.log2(np.arange(2, k + 2))
     best = np.cumsum(gain)[np.minimum(count, k) - 1]
@@ -116,7 +120,13 @@ def _weights(log):
     n, names = len(log.reward), ("reward", "logged", "wanted")
     for name in names:
         x = np.asarray(getattr(log, name), float)
-        if x.shape != (n,) or not n or not np.isfinite(x).all() or x.min() < 0 or (name != "reward" and x.max() > 1):
+        if (
+            x.shape != (n,)
+            or not n
+            or not np.isfinite(x).all()
+            or x.min() < 0
+            or (name != "reward" and x.max() > 1)
+        ):
             raise ValueError(f"{name} must be {n} finite numbers from 0 (to 1 for a chance), got {x[:3]}")
     if (np.asarray(log.logged) <= 0).any():
         raise ValueError("logged must be above 0: an action that the log calls impossible was shown")

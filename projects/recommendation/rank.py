@@ -11,7 +11,7 @@ def _checked(X, name="X", films=None) -> sp.csr_matrix:
     X = sp.csr_matrix(X, dtype=float)
     if films is not None and X.shape[1] != films:
         raise ValueError(f"{name} must have the {films} films the model learned from, got {X.shape[1]}")
-    if films is None and min(X.shape) == 0 or X.nnz and not np.isin(X.data, (0, 1)).all():
+    if (films is None and min(X.shape) == 0) or (X.nnz and not np.isin(X.data, (0, 1)).all()):
         raise ValueError(f"{name} must be a 0/1 matrix of at least one user and one film, got {X.shape}")
     return X
 
@@ -68,7 +68,9 @@ class Neighbours(_Linear):
     def _learn(self, X):
         both = (X.T @ X).tocoo()
         size = np.sqrt(self.seen_[both.row] * self.seen_[both.col])
-        self.weights_ = _from(X, sp.csr_matrix((both.data / (size + self.shrink), (both.row, both.col)), both.shape))
+        self.weights_ = _from(
+            X, sp.csr_matrix((both.data / (size + self.shrink), (both.row, both.col)), both.shape)
+        )
 
 
 class RP3Beta(_Linear):
@@ -110,7 +112,11 @@ class Ease(Ranker):
         self.scale_ = (1 - self.own_) ** self.side
 
     def _score(self, H):
-        pull = H @ self.weights_ if self.users_ is None else (H @ self.users_.T) @ self.weights_ - H.multiply(self.own_)
+        pull = (
+            H @ self.weights_
+            if self.users_ is None
+            else (H @ self.users_.T) @ self.weights_ - H.multiply(self.own_)
+        )
         return np.asarray(pull) / self.scale_
 
 
@@ -120,7 +126,9 @@ class ImplicitALS(Ranker):
     `unseen` weighs what was not seen against 1 for what was; `l2` grows with the number of films a user has seen.
     """
 
-    def __init__(self, factors: int = 32, unseen: float = 0.3, l2: float = 0.01, sweeps: int = 8, seed: int = 0):
+    def __init__(
+        self, factors: int = 32, unseen: float = 0.3, l2: float = 0.01, sweeps: int = 8, seed: int = 0
+    ):
         self.factors, self.unseen, self.l2, self.sweeps, self.seed = factors, unseen, l2, sweeps, seed
 
     def _learn(self, X):
@@ -136,7 +144,9 @@ class ImplicitALS(Ranker):
         eye = self.l2 * np.eye(self.factors)
         for at in range(0, X.shape[0], 4096):  # so many systems at a time: bounded memory
             rows = [X.indices[X.indptr[i] : X.indptr[i + 1]] for i in range(at, min(at + 4096, X.shape[0]))]
-            left = np.stack([base + other[r].T @ other[r] + (len(r) + self.unseen * len(other)) * eye for r in rows])
+            left = np.stack(
+                [base + other[r].T @ other[r] + (len(r) + self.unseen * len(other)) * eye for r in rows]
+            )
             right = np.stack([other[r].sum(0) for r in rows])
             found[at : at + len(rows)] = np.linalg.solve(left, right[..., None])[..., 0]
         return found
@@ -284,7 +294,9 @@ def _by(values, place, size, how):
     return found.fillna(found.median()).to_numpy()
 
 
-def features(log: pd.DataFrame, films: pd.DataFrame, users: pd.Index, model: Ranker) -> tuple[dict, sp.csr_matrix]:
+def features(
+    log: pd.DataFrame, films: pd.DataFrame, users: pd.Index, model: Ranker
+) -> tuple[dict, sp.csr_matrix]:
     """What the re-ranker looks at, each (users, films), and the matrix of the log: scores, popularity, genres, years, when.
 
     Only the log (user, film, rating, time in seconds) and the catalogue (year, genre columns of 0/1) are read.
@@ -293,7 +305,10 @@ def features(log: pd.DataFrame, films: pd.DataFrame, users: pd.Index, model: Ran
     X = sp.csr_matrix((np.ones(len(log)), (row, col)), (len(users), len(films)))
     X.data[:] = 1
     score = standard(model.score(X), X)
-    seen, year = np.asarray(X.sum(0)).ravel(), films.year.fillna(films.year.median()).fillna(0).to_numpy(float)
+    seen, year = (
+        np.asarray(X.sum(0)).ravel(),
+        films.year.fillna(films.year.median()).fillna(0).to_numpy(float),
+    )
     away = year - _by(year[col], row, len(users), "mean")[:, None]
     stars = (np.bincount(col, log.rating, len(films)) + 17.5) / (seen + 5)
     wide = lambda column: np.broadcast_to(column, score.shape)
@@ -312,7 +327,9 @@ def _likeness(X, films):  # cosine of a user's genres and a film's; rare genres 
     return unit(X @ genres) @ unit(genres * rare).T
 
 
-def _when(X, day, row, col, seen):  # was the film there when the user was, and popular among users of that time?
+def _when(
+    X, day, row, col, seen
+):  # was the film there when the user was, and popular among users of that time?
     users, films = X.shape
     last, middle = _by(day, row, users, "max"), _by(day, row, users, "median")
     since = last[:, None] - _by(day, col, films, "min")

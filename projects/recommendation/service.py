@@ -1,6 +1,6 @@
 """The film service over HTTP: the best films for anyone, at once after each click, with a reason and a poster for each.
 
-    python service.py [--port 8010] [--data FOLDER]        on this computer alone; without data, the simulated service
+python service.py [--port 8010] [--data FOLDER]        on this computer alone; without data, the simulated service
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ from pydantic import BaseModel, Field
 from rank import Ease, Lists, top
 
 PAGE = Path(__file__).with_name("page.html")
-UserId, Few, Age = Annotated[int, PathParam(ge=0)], Annotated[int, Query(ge=0, le=1000)], Annotated[int, Query(ge=0, le=150)]
+UserId, Few, Age = (
+    Annotated[int, PathParam(ge=0)],
+    Annotated[int, Query(ge=0, le=1000)],
+    Annotated[int, Query(ge=0, le=150)],
+)
 PATIENCE = 200  # the last films of a history that count: a history of any length costs the same
 
 
@@ -43,7 +47,9 @@ class Shelf:
 
     def __init__(self, lists: Lists, films: pd.DataFrame, history: pd.DataFrame, log: Path | None = None):
         if lists.films != len(films):
-            raise ValueError(f"films must be the {lists.films} films that were learned from, got {len(films)}")
+            raise ValueError(
+                f"films must be the {lists.films} films that were learned from, got {len(films)}"
+            )
         self.lists, self.films, self.log, self.lock = lists, films, log, threading.Lock()
         self.place = {int(f): i for i, f in enumerate(films.index)}
         self.seen: dict[int, dict[int, None]] = {}
@@ -101,7 +107,12 @@ class Shelf:
         film = self.films.iloc[place]
         because = [self.films.title.iloc[i] for i, _ in self.lists.why(had[-PATIENCE:], place)[:1]]
         why = f"because you chose {because[0]}" if because else "because many choose it"
-        return {"film": int(self.films.index[place]), "title": film.title, "age": int(self.age[place]), "why": why}
+        return {
+            "film": int(self.films.index[place]),
+            "title": film.title,
+            "age": int(self.age[place]),
+            "why": why,
+        }
 
 
 def make_app(shelf: Shelf) -> FastAPI:
@@ -132,7 +143,9 @@ def _explain(app, shelf):
     def why(user: UserId, film: int):
         pulls = shelf.lists.why(shelf.history(user)[-PATIENCE:], _known(shelf, film))
         total = sum(pull for _, pull in pulls) or 1
-        reasons = [{"title": shelf.films.title.iloc[i], "share": round(pull / total, 3)} for i, pull in pulls[:5]]
+        reasons = [
+            {"title": shelf.films.title.iloc[i], "share": round(pull / total, 3)} for i, pull in pulls[:5]
+        ]
         return {"film": film, "because": reasons, "views": int(shelf.lists.seen_[shelf.place[film]])}
 
     @app.get("/posters/{film}.svg")
@@ -146,7 +159,9 @@ def _explain(app, shelf):
 
     @app.get("/monitor")
     def monitor():
-        return {"clicks": int(shelf.lately.sum())} | catalogue(np.repeat(np.arange(len(shelf.shown)), shelf.shown), shelf.lists.seen_)
+        return {"clicks": int(shelf.lately.sum())} | catalogue(
+            np.repeat(np.arange(len(shelf.shown)), shelf.shown), shelf.lists.seen_
+        )
 
 
 def _known(shelf, film):
@@ -160,7 +175,11 @@ def draw(film: pd.Series) -> str:
     dice = hashlib.sha256(str(film.title).encode()).digest()
     genres = [g for g, on in film.items() if on == 1 and g not in ("title", "year", "age", "month")]
     hue = int(hashlib.sha256("".join(genres[:1]).encode()).digest()[0] * 360 / 256)
-    paper, ink, glow = f"hsl({hue} 45% 22%)", f"hsl({(hue + 40) % 360} 70% 62%)", f"hsl({(hue + 180) % 360} 60% 70%)"
+    paper, ink, glow = (
+        f"hsl({hue} 45% 22%)",
+        f"hsl({(hue + 40) % 360} 70% 62%)",
+        f"hsl({(hue + 180) % 360} 60% 70%)",
+    )
     shapes = []
     for n in range(5):
         x, y, r = 20 + dice[n] * 160 // 255, 30 + dice[n + 5] * 150 // 255, 12 + dice[n + 10] * 50 // 255
@@ -169,7 +188,10 @@ def draw(film: pd.Series) -> str:
         bar = f'<rect x="{x - r}" y="{y - 8}" width="{2 * r}" height="16" fill="{fill}" opacity=".55" transform="rotate({dice[n + 15]} {x} {y})"/>'
         shapes.append(bar if dice[n + 20] % 2 else round_)
     lines = _wrapped(str(film.title), 17)[:4]
-    text = "".join(f'<text x="16" y="{222 + 22 * n}" class="t">{html.escape(line)}</text>' for n, line in enumerate(lines))
+    text = "".join(
+        f'<text x="16" y="{222 + 22 * n}" class="t">{html.escape(line)}</text>'
+        for n, line in enumerate(lines)
+    )
     foot = html.escape(" · ".join(genres[:2]))
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 300" role="img">'
@@ -200,10 +222,16 @@ def shelf_from(data: str | None = None, log: Path | None = None) -> Shelf:
 def main() -> None:
     import uvicorn
 
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--port", type=int, default=8010)
-    options.add_argument("--data", metavar="FOLDER", help="a MovieLens folder or zip; else the simulated service")
-    options.add_argument("--log", type=Path, metavar="FILE", help="keep clicks here, and read them again at the start")
+    options.add_argument(
+        "--data", metavar="FOLDER", help="a MovieLens folder or zip; else the simulated service"
+    )
+    options.add_argument(
+        "--log", type=Path, metavar="FILE", help="keep clicks here, and read them again at the start"
+    )
     given = options.parse_args()
     uvicorn.run(make_app(shelf_from(given.data, given.log)), host="127.0.0.1", port=given.port)
 

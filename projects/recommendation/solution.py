@@ -1,4 +1,4 @@
-"""The reference solution, in the form that `acceptance.judge` tries: EASE on everything before the cut, popular films for new users."""
+"""The reference solution, in the form that `acceptance.accept` tries: EASE on everything before the cut, popular films for new users."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from measure import before, ranked
 from rank import Ease, Ranker, top
 
 
-class Solution:
+class Reference:
     """Any `Ranker` as a solution; see `acceptance` for what its methods must do."""
 
     def __init__(self, model: Callable[[], Ranker] = lambda: Ease(100), share: float = 0.75):
@@ -22,7 +22,7 @@ class Solution:
         train = before(ratings, self.share)
         return ratings[train], ratings[~train]
 
-    def fit(self, train: pd.DataFrame, films: pd.DataFrame) -> Solution:
+    def fit(self, train: pd.DataFrame, films: pd.DataFrame) -> Reference:
         """Learn from these rows."""
         self.users_, self.films_ = pd.Index(np.sort(train.user.unique())), films.index
         self.X_ = matrix(train, self.users_, self.films_)

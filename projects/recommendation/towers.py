@@ -14,7 +14,9 @@ class TwoTower(Ranker):
     Source: Yi et al. (2019), Sampling-Bias-Corrected Neural Modeling. ImportError says what to install.
     """
 
-    def __init__(self, width: int = 32, epochs: int = 5, rate: float = 0.005, batch: int = 512, seed: int = 0):
+    def __init__(
+        self, width: int = 32, epochs: int = 5, rate: float = 0.005, batch: int = 512, seed: int = 0
+    ):
         self.width, self.epochs, self.rate, self.batch, self.seed = width, epochs, rate, batch, seed
 
     def _learn(self, X):
@@ -22,22 +24,33 @@ class TwoTower(Ranker):
         torch.manual_seed(self.seed)
         rng, width = np.random.default_rng(self.seed), self.width
         self.into_ = torch.nn.Embedding(self.films, width)
-        self.user_ = torch.nn.Sequential(torch.nn.Linear(width, width), torch.nn.ReLU(), torch.nn.Linear(width, width))
+        self.user_ = torch.nn.Sequential(
+            torch.nn.Linear(width, width), torch.nn.ReLU(), torch.nn.Linear(width, width)
+        )
         self.film_ = torch.nn.Embedding(self.films, width)
         for table in (self.into_, self.film_):
             torch.nn.init.normal_(table.weight, 0, 0.1)
         parts = [p for m in (self.into_, self.user_, self.film_) for p in m.parameters()]
         optimiser = torch.optim.Adam(parts, self.rate, weight_decay=1e-5)
-        often = torch.tensor(np.log(np.maximum(self.seen_, 1) / max(self.seen_.sum(), 1)), dtype=torch.float32)
+        often = torch.tensor(
+            np.log(np.maximum(self.seen_, 1) / max(self.seen_.sum(), 1)), dtype=torch.float32
+        )
         user, film = X.nonzero()
         for _ in range(self.epochs):
             order = rng.permutation(len(user))
             for at in range(0, len(order), self.batch):
-                rows, target = user[order[at : at + self.batch]], torch.as_tensor(film[order[at : at + self.batch]]).long()
-                H = _dense(X[rows]) - torch.nn.functional.one_hot(target, self.films)  # the answer is not in the question
+                rows, target = (
+                    user[order[at : at + self.batch]],
+                    torch.as_tensor(film[order[at : at + self.batch]]).long(),
+                )
+                H = _dense(X[rows]) - torch.nn.functional.one_hot(
+                    target, self.films
+                )  # the answer is not in the question
                 logits = self._user(H) @ self.film_(target).T - often[target]
                 same = (target[:, None] == target[None]) & ~torch.eye(len(target), dtype=torch.bool)
-                loss = torch.nn.functional.cross_entropy(logits.masked_fill(same, -1e9), torch.arange(len(target)))
+                loss = torch.nn.functional.cross_entropy(
+                    logits.masked_fill(same, -1e9), torch.arange(len(target))
+                )
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from data import matrix
 from measure import ranked, stratified
-from rank import Blend, Ease, ImplicitALS, Ranker, Reranker, RP3Beta, features, standard, top
+from rank import Blend, Ease, ImplicitALS, Ranker, Reranker, RP3Beta, features, top
 
 PENALTIES = (150.0, 300.0, 600.0)
 WEIGHTS = (1.0, 1.0, 0.5, 0.5)  # EASE among users, EASE among films, iALS, RP3beta
@@ -24,7 +24,9 @@ class Tuned(NamedTuple):
     choosing: float  # seconds
 
 
-def tuned(log: pd.DataFrame, films: pd.DataFrame, users: pd.Index, rerank: bool = True, seed: int = 7) -> Tuned:
+def tuned(
+    log: pd.DataFrame, films: pd.DataFrame, users: pd.Index, rerank: bool = True, seed: int = 7
+) -> Tuned:
     """Learn from a log (user, film, rating, time), choosing on an inner split of it that is made as the outer one.
 
     The penalty of both EASE models comes from a grid of three; the second stage is kept only where it ranks users better
@@ -69,5 +71,7 @@ def _second(found, X, held):  # learned from all users; its gain on users it had
         rows = lambda keep: ({name: f[keep] for name, f in found.items()}, X[keep])
         stage = Reranker().learn(*rows(~there), held[~there])
         new = _ndcg(stage.rank(*rows(there)), X[there], held[there])
-        gain.append(new.set_axis(np.flatnonzero(there)[new.index]) - old.reindex(np.flatnonzero(there)[new.index]))
+        gain.append(
+            new.set_axis(np.flatnonzero(there)[new.index]) - old.reindex(np.flatnonzero(there)[new.index])
+        )
     return Reranker().learn(found, X, held), float(pd.concat(gain).mean())
