@@ -291,7 +291,7 @@ def test_second_stage_learns_a_planted_rule():
     score, rule = rng.normal(size=(2, 80, 40))
     X = sp.csr_matrix((80, 40))
     held = sp.csr_matrix((rule > 1.2).astype(float))
-    stage = rank.Reranker(pool=30).learn({"score": score, "rule": rule}, X, held)
+    stage = rank.Reranker(pool=30).learn(({"score": score, "rule": rule}, X, held))
     new = measure.ranked(rank.top(stage.rank({"score": score, "rule": rule}, X), 10, X), held).ndcg.mean()
     old = measure.ranked(rank.top(score, 10, X), held).ndcg.mean()
     assert new > old + 0.2 and dict(zip(stage.names_, stage.weights_, strict=True))["rule"] > 0
@@ -299,7 +299,7 @@ def test_second_stage_learns_a_planted_rule():
     pool = stage.candidates({"score": score}, X)
     assert all(set(order[u, :30]) == set(pool[u]) for u in range(80))  # candidates stay above the others
     with pytest.raises(ValueError, match="nothing to learn from"):
-        rank.Reranker().learn({"score": score}, X, X)
+        rank.Reranker().learn(({"score": score}, X, X))
 
 
 def test_listwise_gradient():

@@ -112,12 +112,12 @@ class Ease(Ranker):
         self.scale_ = (1 - self.own_) ** self.side
 
     def _score(self, H):
-        pull = (
-            H @ self.weights_
-            if self.users_ is None
-            else (H @ self.users_.T) @ self.weights_ - H.multiply(self.own_)
-        )
-        return np.asarray(pull) / self.scale_
+        if self.users_ is None:
+            return H @ self.weights_ / self.scale_
+        alike = (
+            H @ self.users_.T
+        ).toarray()  # films in common with each user: hardly a zero, so dense is faster
+        return (alike @ self.weights_ - H.multiply(self.own_).toarray()) / self.scale_
 
 
 class ImplicitALS(Ranker):
@@ -285,10 +285,6 @@ def listwise(A: np.ndarray, y: np.ndarray, l2: float = 0.003) -> np.ndarray:
     return minimize(loss, np.zeros(A.shape[2]), jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
 
 
-def _day(ratings):
-    return ratings.time.to_numpy() / 86_400
-
-
 def _by(values, place, size, how):
     found = pd.Series(values).groupby(place).agg(how).reindex(range(size))
     return found.fillna(found.median()).to_numpy()
@@ -305,16 +301,15 @@ def features(
     X = sp.csr_matrix((np.ones(len(log)), (row, col)), (len(users), len(films)))
     X.data[:] = 1
     score = standard(model.score(X), X)
-    seen, year = (
-        np.asarray(X.sum(0)).ravel(),
-        films.year.fillna(films.year.median()).fillna(0).to_numpy(float),
-    )
+    seen = np.asarray(X.sum(0)).ravel()
+    year = films.year.fillna(films.year.median()).fillna(0).to_numpy(float)
     away = year - _by(year[col], row, len(users), "mean")[:, None]
     stars = (np.bincount(col, log.rating, len(films)) + 17.5) / (seen + 5)
     wide = lambda column: np.broadcast_to(column, score.shape)
     found = {"score": score, "log score": np.log1p(np.maximum(score + 1, 0)), "popular": wide(np.log1p(seen))}
     found |= {"genre": _likeness(X, films), "years away": away, "years apart": np.abs(away)}
-    found |= {"year": wide(year), "stars": wide(stars)} | _when(X, _day(log), row, col, seen)
+    found |= {"year": wide(year), "stars": wide(stars)}
+    found |= _when(log.time.to_numpy() / 86_400, row, col, X.shape)
     return found, X
 
 
@@ -327,56 +322,50 @@ def _likeness(X, films):  # cosine of a user's genres and a film's; rare genres 
     return unit(X @ genres) @ unit(genres * rare).T
 
 
-def _when(
-    X, day, row, col, seen
-):  # was the film there when the user was, and popular among users of that time?
-    users, films = X.shape
-    last, middle = _by(day, row, users, "max"), _by(day, row, users, "median")
-    since = last[:, None] - _by(day, col, films, "min")
-    found = {"too late": (since < 0).astype(float), "days there": np.log1p(np.maximum(since, 0))}
-    for days in (120, 700):
-        near = (np.abs(middle[:, None] - middle) < days).astype(float)
-        np.fill_diagonal(near, 0)
-        local = (near @ X + 3 * seen / users) / (near.sum(1, keepdims=True) + 3)
-        found[f"popular {days} days"] = np.log(local + 1e-4) - np.log((seen + 0.5) / users)
-    return found
+def _when(day, row, col, shape):  # was the film there when the user was?
+    last, first = _by(day, row, shape[0], "max"), _by(day, col, shape[1], "min")
+    since = last[:, None] - first
+    return {"too late": (since < 0).astype(float), "days there": np.log1p(np.maximum(since, 0))}
 
 
 class Reranker:
     """A learned second stage: the first stage's best `pool` films of each user, in a new order.
 
-    `learn` finds its weights on a later (or held-out) part of the log that the first stage has not seen; `rank` applies
-    them to features of any log. Raises ValueError if no held-out film is among the candidates.
+    `learn` finds its weights on held-out parts of the log that the first stage has not seen; `rank` applies them to features
+    of any log. Raises ValueError if no held-out film is among the candidates.
     """
 
-    def __init__(self, pool: int = 150, l2: float = 0.003):
+    def __init__(self, pool: int = 100, l2: float = 0.01):
         self.pool, self.l2 = pool, l2
 
     def candidates(self, found: dict, X: sp.csr_matrix) -> np.ndarray:
-        """Positions (users, pool) of the first stage's best films."""
+        """Positions (users, pool) of the first stage's best films; -1 where fewer are left."""
         return top(found["score"], min(self.pool, X.shape[1]), X)
 
     def table(self, found: dict, pool: np.ndarray) -> np.ndarray:
         """Features (users, pool, features) of the candidates."""
         return np.stack([np.take_along_axis(f, np.maximum(pool, 0), 1) for f in found.values()], 2)
 
-    def learn(self, found: dict, X: sp.csr_matrix, held: sp.csr_matrix) -> Reranker:
-        """Weights from `held` (users, films), what the users saw beyond X."""
-        pool = self.candidates(found, X)
-        relevant = np.take_along_axis(held.toarray() > 0, np.maximum(pool, 0), 1) & (pool >= 0)
+    def learn(self, *parts: tuple) -> Reranker:
+        """Weights from parts (found, X, held) with held (users, films) what the users took beyond X; several calm the luck."""
+        A, relevant = map(np.concatenate, zip(*(self._asked(*part) for part in parts), strict=True))
         if not relevant.any():
             raise ValueError("held must hold a film among the candidates, got none: nothing to learn from")
-        A = self.table(found, pool)
         self.mean_, self.spread_ = A.mean((0, 1)), A.std((0, 1)) + 1e-9
         self.weights_ = listwise((A - self.mean_) / self.spread_, relevant, self.l2)
-        self.names_ = list(found)
+        self.names_ = list(parts[0][0])
         return self
 
+    def _asked(self, found, X, held):
+        pool = self.candidates(found, X)
+        taken = np.take_along_axis(held.toarray() > 0, np.maximum(pool, 0), 1)
+        return self.table(found, pool), taken & (pool >= 0)
+
     def rank(self, found: dict, X: sp.csr_matrix) -> np.ndarray:
-        """Scores (users, films): candidates in the new order above all others in the old one."""
+        """Scores (users, films): candidates in the new order, above all others in the old one."""
         pool = self.candidates(found, X)
         new = ((self.table(found, pool) - self.mean_) / self.spread_) @ self.weights_
-        scores = found["score"] - np.ptp(found["score"]) - np.ptp(new) - 1 + new.min() - found["score"].min()
+        scores = found["score"] - found["score"].max() + new.min() - 1
         rows = np.arange(len(pool))[:, None] + 0 * pool
         scores[rows[pool >= 0], pool[pool >= 0]] = new[pool >= 0]
         return scores

@@ -172,34 +172,33 @@ def _known(shelf, film):
 
 def draw(film: pd.Series) -> str:
     """A poster (SVG text, 200 x 300) made from a film's title and genres: the same film, the same poster."""
-    dice = hashlib.sha256(str(film.title).encode()).digest()
+    title = str(film.title)
     genres = [g for g, on in film.items() if on == 1 and g not in ("title", "year", "age", "month")]
-    hue = int(hashlib.sha256("".join(genres[:1]).encode()).digest()[0] * 360 / 256)
-    paper, ink, glow = (
-        f"hsl({hue} 45% 22%)",
-        f"hsl({(hue + 40) % 360} 70% 62%)",
-        f"hsl({(hue + 180) % 360} 60% 70%)",
-    )
-    shapes = []
-    for n in range(5):
-        x, y, r = 20 + dice[n] * 160 // 255, 30 + dice[n + 5] * 150 // 255, 12 + dice[n + 10] * 50 // 255
-        fill = ink if n % 2 else glow
-        round_ = f'<circle cx="{x}" cy="{y}" r="{r}" fill="{fill}" opacity=".55"/>'
-        bar = f'<rect x="{x - r}" y="{y - 8}" width="{2 * r}" height="16" fill="{fill}" opacity=".55" transform="rotate({dice[n + 15]} {x} {y})"/>'
-        shapes.append(bar if dice[n + 20] % 2 else round_)
-    lines = _wrapped(str(film.title), 17)[:4]
+    hue = hashlib.sha256("".join(genres[:1]).encode()).digest()[0] * 360 // 256
+    lines = enumerate(_wrapped(title, 17)[:4])
     text = "".join(
-        f'<text x="16" y="{222 + 22 * n}" class="t">{html.escape(line)}</text>'
-        for n, line in enumerate(lines)
+        f'<text x="16" y="{222 + 22 * n}" class="t">{html.escape(line)}</text>' for n, line in lines
     )
-    foot = html.escape(" · ".join(genres[:2]))
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 300" role="img">'
-        f"<title>{html.escape(str(film.title))}</title>"
+        f"<title>{html.escape(title)}</title>"
         "<style>.t{font:700 18px sans-serif;fill:#fff}.g{font:12px sans-serif;fill:#ddd}</style>"
-        f'<rect width="200" height="300" fill="{paper}"/>{"".join(shapes)}<rect y="195" width="200" height="105" fill="#0008"/>'
-        f'{text}<text x="16" y="290" class="g">{foot}</text></svg>'
+        f'<rect width="200" height="300" fill="hsl({hue} 45% 22%)"/>{_shapes(title, hue)}'
+        f'<rect y="195" width="200" height="105" fill="#0008"/>{text}'
+        f'<text x="16" y="290" class="g">{html.escape(" · ".join(genres[:2]))}</text></svg>'
     )
+
+
+def _shapes(title, hue):
+    dice, shapes = hashlib.sha256(title.encode()).digest(), []
+    for n in range(5):
+        x, y, r = 20 + dice[n] * 160 // 255, 30 + dice[n + 5] * 150 // 255, 12 + dice[n + 10] * 50 // 255
+        look = f'fill="hsl({(hue + (40 if n % 2 else 180)) % 360} 65% 65%)" opacity=".55"'
+        circle = f'<circle cx="{x}" cy="{y}" r="{r}" {look}/>'
+        turn = f"rotate({dice[n + 15]} {x} {y})"
+        bar = f'<rect x="{x - r}" y="{y - 8}" width="{2 * r}" height="16" {look} transform="{turn}"/>'
+        shapes.append(bar if dice[n + 20] % 2 else circle)
+    return "".join(shapes)
 
 
 def _wrapped(title, width):

@@ -15,45 +15,38 @@ class TwoTower(Ranker):
     """
 
     def __init__(
-        self, width: int = 32, epochs: int = 5, rate: float = 0.005, batch: int = 512, seed: int = 0
+        self, width: int = 32, epochs: int = 8, rate: float = 0.005, batch: int = 128, seed: int = 0
     ):
         self.width, self.epochs, self.rate, self.batch, self.seed = width, epochs, rate, batch, seed
 
     def _learn(self, X):
         torch = _torch()
         torch.manual_seed(self.seed)
-        rng, width = np.random.default_rng(self.seed), self.width
-        self.into_ = torch.nn.Embedding(self.films, width)
-        self.user_ = torch.nn.Sequential(
-            torch.nn.Linear(width, width), torch.nn.ReLU(), torch.nn.Linear(width, width)
-        )
-        self.film_ = torch.nn.Embedding(self.films, width)
+        rng, wide = np.random.default_rng(self.seed), self.width
+        self.into_, self.film_ = (torch.nn.Embedding(self.films, wide) for _ in range(2))
         for table in (self.into_, self.film_):
             torch.nn.init.normal_(table.weight, 0, 0.1)
-        parts = [p for m in (self.into_, self.user_, self.film_) for p in m.parameters()]
-        optimiser = torch.optim.Adam(parts, self.rate, weight_decay=1e-5)
-        often = torch.tensor(
-            np.log(np.maximum(self.seen_, 1) / max(self.seen_.sum(), 1)), dtype=torch.float32
+        self.user_ = torch.nn.Sequential(
+            torch.nn.Linear(wide, wide), torch.nn.ReLU(), torch.nn.Linear(wide, wide)
         )
+        weights = [p for m in (self.into_, self.user_, self.film_) for p in m.parameters()]
+        optimiser = torch.optim.Adam(weights, self.rate, weight_decay=1e-5)
+        self.often_ = torch.log(torch.as_tensor(np.maximum(self.seen_, 1) / max(self.seen_.sum(), 1)).float())
         user, film = X.nonzero()
         for _ in range(self.epochs):
             order = rng.permutation(len(user))
             for at in range(0, len(order), self.batch):
-                rows, target = (
-                    user[order[at : at + self.batch]],
-                    torch.as_tensor(film[order[at : at + self.batch]]).long(),
-                )
-                H = _dense(X[rows]) - torch.nn.functional.one_hot(
-                    target, self.films
-                )  # the answer is not in the question
-                logits = self._user(H) @ self.film_(target).T - often[target]
-                same = (target[:, None] == target[None]) & ~torch.eye(len(target), dtype=torch.bool)
-                loss = torch.nn.functional.cross_entropy(
-                    logits.masked_fill(same, -1e9), torch.arange(len(target))
-                )
+                rows = order[at : at + self.batch]
                 optimiser.zero_grad()
-                loss.backward()
+                self._loss(X[user[rows]], film[rows]).backward()
                 optimiser.step()
+
+    def _loss(self, H, film):
+        torch, film = _torch(), _torch().as_tensor(film).long()
+        H = _dense(H) - torch.nn.functional.one_hot(film, self.films)  # the answer is not in the question
+        logits = self._user(H) @ self.film_(film).T - self.often_[film]
+        same = (film[:, None] == film) & ~torch.eye(len(film), dtype=torch.bool)
+        return torch.nn.functional.cross_entropy(logits.masked_fill(same, -1e9), torch.arange(len(film)))
 
     def _user(self, H):
         mean = (H @ self.into_.weight) / H.sum(1, keepdim=True).clamp(min=1).sqrt()

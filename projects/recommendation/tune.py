@@ -11,6 +11,7 @@ from data import matrix
 from measure import ranked, stratified
 from rank import Blend, Ease, ImplicitALS, Ranker, Reranker, RP3Beta, features, top
 
+SEEDS = (7, 8, 9)  # of the inner splits: one alone is too much a matter of luck
 PENALTIES = (150.0, 300.0, 600.0)
 WEIGHTS = (1.0, 1.0, 0.5, 0.5)  # EASE among users, EASE among films, iALS, RP3beta
 
@@ -24,22 +25,23 @@ class Tuned(NamedTuple):
     choosing: float  # seconds
 
 
-def tuned(
-    log: pd.DataFrame, films: pd.DataFrame, users: pd.Index, rerank: bool = True, seed: int = 7
-) -> Tuned:
-    """Learn from a log (user, film, rating, time), choosing on an inner split of it that is made as the outer one.
+def tuned(log: pd.DataFrame, films: pd.DataFrame, users: pd.Index, rerank: bool = True) -> Tuned:
+    """Learn from a log (user, film, rating, time), choosing on inner splits of it that are made as the outer one.
 
     The penalty of both EASE models comes from a grid of three; the second stage is kept only where it ranks users better
     whom it has not learned from (halves of the users, in turn).
     """
     began = time.perf_counter()
-    inner = stratified(log, seed=seed)
-    X, held = (matrix(log[part], users, films.index) for part in (inner, ~inner))
-    chosen = {"l2": _penalty(X, held)}
+    inner = [stratified(log, seed=seed) for seed in SEEDS]
+    pairs = [[matrix(log[part], users, films.index) for part in (train, ~train)] for train in inner]
+    chosen = {"l2": max(PENALTIES, key=lambda l2: np.mean([_both(l2, X, held) for X, held in pairs]))}
     second = None
     if rerank:
-        blend = _blend(chosen).fit(X)
-        second, gain = _second(*features(log[inner], films, users, blend), held)
+        found = [
+            features(log[t], films, users, _blend(chosen).fit(X))
+            for t, (X, _) in zip(inner, pairs, strict=True)
+        ]
+        second, gain = _second([(f, X, held) for (f, X), (_, held) in zip(found, pairs, strict=True)])
         chosen |= {"gain of the second stage (nDCG@10, inner)": round(gain, 4), "second stage": gain > 0}
     choosing = time.perf_counter() - began
     X = matrix(log, users, films.index)
@@ -58,20 +60,21 @@ def _ndcg(scores, X, held, k=10):
     return ranked(top(scores, k, X), held).ndcg
 
 
-def _penalty(X, held):
+def _both(l2, X, held):
     # by lists of 50: lists of 10 are too short to tell penalties apart, and their luck would choose
-    both = lambda l2: Blend([Ease(l2, 0), Ease(l2, 1)], [1, 1]).fit(X).score(X)
-    return max(PENALTIES, key=lambda l2: _ndcg(both(l2), X, held, 50).mean())
+    return _ndcg(Blend([Ease(l2, 0), Ease(l2, 1)], [1, 1]).fit(X).score(X), X, held, 50).mean()
 
 
-def _second(found, X, held):  # learned from all users; its gain on users it had not learned from
-    old, gain = _ndcg(found["score"], X, held), []
-    for half in (0, 1):
-        there = np.arange(X.shape[0]) % 2 == half
-        rows = lambda keep: ({name: f[keep] for name, f in found.items()}, X[keep])
-        stage = Reranker().learn(*rows(~there), held[~there])
-        new = _ndcg(stage.rank(*rows(there)), X[there], held[there])
-        gain.append(
-            new.set_axis(np.flatnonzero(there)[new.index]) - old.reindex(np.flatnonzero(there)[new.index])
+def _second(parts):  # learned from all users; its gain on users it had not learned from
+    gain, half = [], np.arange(parts[0][1].shape[0]) % 2 == 0
+    for there in (half, ~half):
+        rows = lambda part, keep: (
+            {name: f[keep] for name, f in part[0].items()},
+            part[1][keep],
+            part[2][keep],
         )
-    return Reranker().learn(found, X, held), float(pd.concat(gain).mean())
+        stage = Reranker().learn(*(rows(part, ~there) for part in parts))
+        for part in parts:
+            found, X, held = rows(part, there)
+            gain.append(_ndcg(stage.rank(found, X), X, held) - _ndcg(found["score"], X, held))
+    return Reranker().learn(*parts), float(pd.concat(gain).mean())
