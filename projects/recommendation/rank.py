@@ -120,6 +120,17 @@ class Ease(Ranker):
         return (alike @ self.weights_ - H.multiply(self.own_).toarray()) / self.scale_
 
 
+class BothSides(Ease):
+    """The sum of EASE among users and among films, each standardised: one inverse gives both."""
+
+    def __init__(self, l2: float = 300.0):
+        super().__init__(l2, 0)
+
+    def _score(self, H):
+        users = super()._score(H)
+        return standard(users, H) + standard(users / (1 - self.own_), H)
+
+
 class ImplicitALS(Ranker):
     """Factors of users and films by alternating least squares. Source: Hu et al. (2008), with Rendle et al.'s (2021) penalty.
 
@@ -282,7 +293,7 @@ def listwise(A: np.ndarray, y: np.ndarray, l2: float = 0.003) -> np.ndarray:
         value = (share * (np.log(total) - s)).sum() / len(A) + l2 * w @ w / 2
         return value, np.einsum("uc,ucf->f", p / total - share, A) / len(A) + l2 * w
 
-    return minimize(loss, np.zeros(A.shape[2]), jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
+    return minimize(loss, np.zeros(A.shape[2]), jac=True, method="L-BFGS-B", options={"maxiter": 60}).x
 
 
 def _by(values, place, size, how):

@@ -219,6 +219,7 @@ def shelf_from(data: str | None = None, log: Path | None = None) -> Shelf:
 
 
 def main() -> None:
+    """Serve, as the command line says."""
     import uvicorn
 
     options = argparse.ArgumentParser(
