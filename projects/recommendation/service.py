@@ -175,14 +175,14 @@ def draw(film: pd.Series) -> str:
     title = str(film.title)
     genres = [g for g, on in film.items() if on == 1 and g not in ("title", "year", "age", "month")]
     hue = hashlib.sha256("".join(genres[:1]).encode()).digest()[0] * 360 // 256
-    lines = enumerate(_wrapped(title, 17)[:4])
+    lines = enumerate(_wrapped(title, 15)[:4])
     text = "".join(
         f'<text x="16" y="{222 + 22 * n}" class="t">{html.escape(line)}</text>' for n, line in lines
     )
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 300" role="img">'
         f"<title>{html.escape(title)}</title>"
-        "<style>.t{font:700 18px sans-serif;fill:#fff}.g{font:12px sans-serif;fill:#ddd}</style>"
+        "<style>.t{font:700 17px sans-serif;fill:#fff}.g{font:12px sans-serif;fill:#ddd}</style>"
         f'<rect width="200" height="300" fill="hsl({hue} 45% 22%)"/>{_shapes(title, hue)}'
         f'<rect y="195" width="200" height="105" fill="#0008"/>{text}'
         f'<text x="16" y="290" class="g">{html.escape(" · ".join(genres[:2]))}</text></svg>'
@@ -206,7 +206,7 @@ def _wrapped(title, width):
     for word in title.split():
         if lines[-1] and len(lines[-1]) + len(word) >= width:
             lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()[: width + 3]
+        lines[-1] = f"{lines[-1]} {word}".strip()[: width + 1]
     return lines
 
 
