@@ -90,7 +90,7 @@ def serve(films: int = 10_000, rounds: int = 2_000) -> dict:
     import numpy as np
     from rank import Ease, Lists, top
 
-    X = made_up(3_000, films, 40)
+    X = made_up(1_000, films, 40)
     lists = Lists(Ease(), keep=200).fit(X)
     histories = [X.indices[X.indptr[u] : X.indptr[u + 1]] for u in range(X.shape[0])]
     took = []
