@@ -93,23 +93,25 @@ def serve(films: int = 10_000, rounds: int = 2_000) -> dict:
     X = made_up(1_000, films, 40)
     lists = Lists(Ease(), keep=200).fit(X)
     histories = [X.indices[X.indptr[u] : X.indptr[u + 1]] for u in range(X.shape[0])]
-    took = []
+    took, work = [], []  # by the clock; and of the processor's time, which other programs cannot lengthen
     for n in range(rounds):
         history = histories[n % len(histories)]
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.thread_time()
         scores = lists.score_one(history)
         scores[history] = -np.inf
         top(scores[None], 10)
         took.append(time.perf_counter() - began)
+        work.append(time.thread_time() - worked)
     began = time.perf_counter()
-    for at in range(0, X.shape[0], 256):
-        top(lists.score(X[at : at + 256]), 10, X[at : at + 256])
+    for at in range(0, X.shape[0], 64):
+        top(lists.score(X[at : at + 64]), 10, X[at : at + 64])
     batch = X.shape[0] / (time.perf_counter() - began)
     p50, p99 = (float(np.percentile(took, q)) * 1e3 for q in (50, 99))
+    own = float(np.percentile(work, 99)) * 1e3
     print(
-        f"top-10 of {films:,} films: p50 {p50:.2f} ms, p99 {p99:.2f} ms; batched {batch:,.0f} users a second"
+        f"top-10 of {films:,} films: p50 {p50:.2f} ms, p99 {p99:.2f} ms (own work p99 {own:.2f} ms); batched {batch:,.0f} users a second"
     )
-    return {"p50_ms": p50, "p99_ms": p99, "batched_users_s": batch}
+    return {"p50_ms": p50, "p99_ms": p99, "p99_work_ms": own, "batched_users_s": batch}
 
 
 def made_up(users: int, films: int, each: int, seed: int = 0):

@@ -81,7 +81,7 @@ def models():
 
 
 def each_model():
-    return pytest.mark.parametrize("model", models(), ids=lambda m: type(m).__name__)
+    return pytest.mark.parametrize("model", list(models()), ids=lambda m: type(m).__name__)
 
 
 # Metrics: a second implementation, in plain Python
@@ -184,6 +184,8 @@ def test_time_split(log):
 def test_model_ranks_better_than_chance_and_forgets_who_asks(model, X, world):
     scores = model.fit(X).score(X)
     assert scores.shape == X.shape and np.isfinite(scores).all()
+    nobody = model.score(sp.csr_matrix((1, X.shape[1])))  # an empty history
+    assert np.isfinite(nobody).all() and len(set(rank.top(nobody, 8)[0])) == 8
     order = np.random.default_rng(0).permutation(X.shape[0])
     assert model.score(X[order]) == pytest.approx(scores[order], abs=1e-9)
     lists, chance = rank.top(scores, 8, X), rank.top(np.random.default_rng(1).random(X.shape), 8, X)

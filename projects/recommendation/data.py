@@ -8,6 +8,7 @@ import os
 import tempfile
 import urllib.request
 import zipfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -47,8 +48,9 @@ def movielens(path: str | Path, name: str | None = None) -> Films:
     """
     if name is not None and name not in PUBLISHED:
         raise ValueError(f"name must be one of {', '.join(PUBLISHED)}, got {name!r}")
-    open_, form = _files(Path(path))
-    ratings, films = {"u.data": _tabs, "ratings.dat": _colons, "ratings.csv": _commas}[form](open_)
+    with ExitStack() as closing:
+        open_, form = _files(Path(path), closing)
+        ratings, films = {"u.data": _tabs, "ratings.dat": _colons, "ratings.csv": _commas}[form](open_)
     counts = len(ratings), ratings.user.nunique(), len(films)
     if name and counts != PUBLISHED[name][0]:
         raise ValueError(
@@ -59,16 +61,16 @@ def movielens(path: str | Path, name: str | None = None) -> Films:
     return Films(clean(ratings, films), films, known)
 
 
-def _files(path):  # a function that opens a file by its bare name, and which form it is
+def _files(path, closing):  # a function that opens a file by its bare name, and which form it is
     if path.is_dir():
         found = {p.name: p for p in sorted(path.rglob("*"), reverse=True) if p.is_file()}
-        opened = lambda name: found[name].open("rb")
+        opened = lambda name: closing.enter_context(found[name].open("rb"))
     elif path.is_file():
         if not zipfile.is_zipfile(path):
             raise ValueError(f"path must be a folder or a zip, got {path}: it is neither, or was cut short")
-        archive = zipfile.ZipFile(path)
+        archive = closing.enter_context(zipfile.ZipFile(path))
         found = {Path(n).name: n for n in archive.namelist() if not n.startswith("__MACOSX")}
-        opened = lambda name: archive.open(found[name])
+        opened = lambda name: closing.enter_context(archive.open(found[name]))
     else:
         raise FileNotFoundError(f"path must be a folder or a zip of MovieLens, got {path}: there is none")
     form = next((f for f, films in FORMS.items() if f in found and films in found), None)

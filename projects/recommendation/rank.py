@@ -144,15 +144,17 @@ class ImplicitALS(Ranker):
 
     def _learn(self, X):
         rng, back = np.random.default_rng(self.seed), X.T.tocsr()
-        self.items_ = rng.normal(0, 0.1 / np.sqrt(self.factors), (X.shape[1], self.factors))
+        self.items_ = rng.normal(0, 0.1 / np.sqrt(self.factors), (X.shape[1], self.factors)).astype(
+            np.float32
+        )
         for _ in range(self.sweeps):
             users = self._solve(X, self.items_)
             self.items_ = self._solve(back, users)
 
     def _solve(self, X, other):
-        found = np.zeros((X.shape[0], self.factors))
+        found = np.zeros((X.shape[0], self.factors), np.float32)  # exact enough, and twice as fast
         base = self.unseen * other.T @ other
-        eye = self.l2 * np.eye(self.factors)
+        eye = self.l2 * np.eye(self.factors, dtype=np.float32)
         for at in range(0, X.shape[0], 4096):  # so many systems at a time: bounded memory
             rows = [X.indices[X.indptr[i] : X.indptr[i + 1]] for i in range(at, min(at + 4096, X.shape[0]))]
             left = np.stack(
@@ -277,7 +279,7 @@ def _best(scores, k):  # exact with ties: the smaller position first
 def listwise(A: np.ndarray, y: np.ndarray, l2: float = 0.003) -> np.ndarray:
     """Weights (features,) under which softmax(A @ w) over each user's candidates best foretells which are relevant.
 
-    A (users, candidates, features), y (users, candidates) of bool. Every user counts the same, however many films he saw:
+    A (users, candidates, features), y (users, candidates) of bool. Every user counts the same, however many films they saw:
     a pooled loss would serve the heaviest users. Source: Cao et al. (2007), Learning to Rank: ListNet's top-one loss.
     """
     from scipy.optimize import minimize
