@@ -14,13 +14,14 @@ cfg = ini["DEFAULT"]
 
 
 class WithLessons(build_py):
-    """Put the lessons into the wheel as mlcourse/nbs, so that `mlcourse learn` needs no clone."""
+    """Put lessons and projects into the wheel, below mlcourse, so that `mlcourse learn` needs no clone."""
 
     def run(self):
         super().run()
         if self.editable_mode:
             return
-        for src in [*ROOT.glob("nbs/**/*.ipynb"), ROOT / "nbs" / "matplotlibrc"]:
+        projects = (p for p in ROOT.glob("projects/*/*") if p.suffix in (".ipynb", ".py", ".md", ".html"))
+        for src in [*ROOT.glob("nbs/**/*.ipynb"), ROOT / "nbs" / "matplotlibrc", *projects]:
             if not any(part.startswith((".", "_")) for part in src.relative_to(ROOT).parts):
                 dst = Path(self.build_lib) / "mlcourse" / src.relative_to(ROOT)
                 dst.parent.mkdir(parents=True, exist_ok=True)

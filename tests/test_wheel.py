@@ -69,7 +69,7 @@ def test_package_and_lessons_are_those_of_the_tree(installed, away):
     tree, commands = installed
     where = call(commands / "python", "-c", "import mlcourse; print(mlcourse.__file__)", **away)
     wanted = files(tree / "mlcourse") | {
-        f"nbs/{name}": content for name, content in files(tree / "nbs").items()
+        f"{top}/{name}": content for top in ("nbs", "projects") for name, content in files(tree / top).items()
     }
     inside = files(Path(where.strip()).parent)
     assert sorted(inside) == sorted(wanted)
