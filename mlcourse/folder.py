@@ -56,7 +56,9 @@ def plain(error: OSError) -> str:
 class Lesson:
     """One notebook of the course; all that is known of it comes from its place, file name and first heading."""
 
-    path: Path  # in a learner's folder, such as 1_frame/06_frame.ipynb or projects/fraud_detection/start.ipynb
+    path: (
+        Path  # in a learner's folder, such as 1_frame/06_frame.ipynb or projects/fraud_detection/start.ipynb
+    )
     title: str
 
     @property

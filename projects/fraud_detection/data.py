@@ -26,9 +26,7 @@ COLUMNS = (
 )
 DAY = 86_400  # seconds
 MOST = 1_000_000.0  # dollars: a larger amount is taken for a mistake of unit
-CONVERT = (
-    "for p in pathlib.Path('.').glob('*.pkl'): pd.read_pickle(p).to_parquet(p.with_suffix('.parquet'))"
-)
+CONVERT = "for p in pathlib.Path('.').glob('*.pkl'): pd.read_pickle(p).to_parquet(p.with_suffix('.parquet'))"
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,9 @@ class World:
         return 1 + (self.times - 1) * np.exp(-self.adapt * np.asarray(day) / 7)
 
 
-def simulate(world: World = World(), seed: int = 0) -> pd.DataFrame:  # noqa: B008
-    """Transactions in order of time: COLUMNS, TX_PLAIN (the amount without a fraud) and TX_TRUE (its true probability).
+def simulate(world: World = World(), seed: int = 0) -> pd.DataFrame:
+    """Transactions in order of time: COLUMNS, TX_PLAIN (the amount without a fraud), TX_CREW (the day on which the crew that
+    holds the card began, -1: none), and TX_TRUE (the true probability).
 
     TX_TRUE is the probability of fraud for one who sees the hidden state (which cards and terminals are compromised, each
     customer's mean amount) and the amount, but not the coin. Amounts in dollars, times in seconds since `world.start`.
@@ -75,13 +74,9 @@ def simulate(world: World = World(), seed: int = 0) -> pd.DataFrame:  # noqa: B0
     rng = np.random.default_rng(seed)
     mean, reach = rng.uniform(5, 100, world.customers), _reach(world, rng)
     tx = _genuine(world, mean, reach, rng)
-    card, factor = _compromised(
-        tx, "CUSTOMER_ID", world.customers, world.cards_a_day, world.card_days, world, rng
-    )
-    bad, _ = _compromised(
-        tx, "TERMINAL_ID", world.terminals, world.terminals_a_day, world.terminal_days, world, rng
-    )
-    return _with_fraud(tx, world, mean[tx.CUSTOMER_ID], bad, card, factor, rng.random(len(tx)))
+    card = _taken(tx, "CUSTOMER_ID", world.customers, world.cards_a_day, world.card_days, rng)
+    terminal = _taken(tx, "TERMINAL_ID", world.terminals, world.terminals_a_day, world.terminal_days, rng)
+    return _with_fraud(tx, world, mean[tx.CUSTOMER_ID], terminal >= 0, card, rng.random(len(tx)))
 
 
 def _reach(world, rng):  # terminals of each customer, one behind the other, and where each customer's begin
@@ -113,18 +108,18 @@ def _genuine(world, mean, reach, rng):
     return pd.DataFrame(dict(zip(COLUMNS, values, strict=False)))
 
 
-def _compromised(tx, key, count, a_day, days, world, rng):
-    # (n,) whether the card or terminal is compromised at the time, and the multiplier of the last crew that took it
-    since = np.full((count, world.days), -1)
-    for day in range(world.days):
+def _taken(tx, key, count, a_day, days, rng):
+    # (n,) the day on which the last crew that holds the card or terminal began, -1: none
+    last = int(tx.TX_TIME_DAYS.max()) + 1 if len(tx) else 0
+    since = np.full((count, last), -1)
+    for day in range(last):
         taken = rng.choice(count, min(a_day, count), replace=False)
         since[taken, day : day + days] = day
-    began = since[tx[key], tx.TX_TIME_DAYS]
-    return began >= 0, world.multiplier(np.maximum(began, 0))
+    return since[tx[key], tx.TX_TIME_DAYS]
 
 
-def _with_fraud(tx, world, mean, bad, card, factor, coin):
-    plain = tx.TX_AMOUNT.to_numpy()
+def _with_fraud(tx, world, mean, bad, began, coin):
+    plain, card, factor = tx.TX_AMOUNT.to_numpy(), began >= 0, world.multiplier(np.maximum(began, 0))
     crew = card & (coin < world.share)
     amount = np.where(crew, (plain * factor).round(2), plain)
     large = amount > world.large
@@ -132,10 +127,14 @@ def _with_fraud(tx, world, mean, bad, card, factor, coin):
     out = tx.assign(TX_AMOUNT=amount, TX_FRAUD=(scenario > 0).astype(np.int8), TX_FRAUD_SCENARIO=scenario)
     fraud, fair = _density(amount / factor, mean) / factor, _density(amount, mean)
     guess = world.share * fraud / np.maximum(world.share * fraud + (1 - world.share) * fair, 1e-300)
-    return out.assign(TX_PLAIN=plain, TX_TRUE=np.where(bad | large, 1.0, np.where(card, guess, 0.0)))
+    return out.assign(
+        TX_PLAIN=plain, TX_CREW=began, TX_TRUE=np.where(bad | large, 1.0, np.where(card, guess, 0.0))
+    )
 
 
-def _density(amount, mean):  # of a genuine amount: normal, its negative part spread evenly over 0 to twice the mean
+def _density(
+    amount, mean
+):  # of a genuine amount: normal, its negative part spread evenly over 0 to twice the mean
     z = (amount / mean - 1) * 2
     return np.exp(-(z**2) / 2) * 2 / np.sqrt(2 * np.pi) / mean + 0.02275 * (amount < 2 * mean) / (2 * mean)
 
@@ -156,9 +155,13 @@ def contract(tx: pd.DataFrame) -> pd.DataFrame:
         )
     amount = pd.to_numeric(tx.TX_AMOUNT, errors="coerce")
     if (wrong := ~((amount >= 0) & (amount <= MOST))).any():
-        raise ValueError(f"TX_AMOUNT must be from 0 to {MOST:,.0f} dollars, got {tx.TX_AMOUNT[wrong].iloc[0]}")
+        raise ValueError(
+            f"TX_AMOUNT must be from 0 to {MOST:,.0f} dollars, got {tx.TX_AMOUNT[wrong].iloc[0]}"
+        )
     if "TX_FRAUD" in tx and not tx.TX_FRAUD.isin((0, 1)).all():
-        raise ValueError("TX_FRAUD must be 0 or 1 in every row; leave the column out where labels are not known")
+        raise ValueError(
+            "TX_FRAUD must be 0 or 1 in every row; leave the column out where labels are not known"
+        )
     tx = tx.assign(TX_AMOUNT=amount).drop_duplicates()
     if (twice := tx.TRANSACTION_ID.duplicated()).any():
         raise ValueError(f"TRANSACTION_ID {tx.TRANSACTION_ID[twice].iloc[0]!r} stands for two transactions")

@@ -44,7 +44,9 @@ class Grouped:
         self.key = codes * (int(self.t.max(initial=0)) + 100 * DAY) + self.t
         self.here = np.arange(len(codes))
         new = np.r_[True, codes[1:] != codes[:-1]][: len(codes)]
-        self.first = np.maximum.accumulate(np.where(new, self.here, 0))  # row at which each row's group begins
+        self.first = np.maximum.accumulate(
+            np.where(new, self.here, 0)
+        )  # row at which each row's group begins
 
     def until(self, days: float) -> np.ndarray:
         """(n,) rows, from the very first group on, up to those at least `days` older than each row."""
@@ -133,7 +135,9 @@ def offline(tx: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: np.asarray(found[name], float) for name in FEATURES}, index=tx.index)
 
 
-def _card(c):  # features of the card, and each amount in thousandths of its customer's usual mean (-1: none known)
+def _card(
+    c,
+):  # features of the card, and each amount in thousandths of its customer's usual mean (-1: none known)
     g = Grouped(c["card"], c["seconds"])
     cents, total = c["cents"][g.order], g.sums(c["cents"])
     count, spent = g.here - g.first, total[:-1] - total[g.first]
@@ -143,7 +147,11 @@ def _card(c):  # features of the card, and each amount in thousandths of its cus
     ratio = np.where(s > 0, 1000 * cents * n // np.maximum(s, 1), -1)
     high, excess = (np.r_[0, np.cumsum(x)] for x in (ratio > HIGH, np.clip(ratio - 2000, 0, 10_000)))
     fraud, known = g.sums(c["fraud"]), g.until(DELAY)
-    out = {"AMOUNT_RATIO": ratio / 1000, "USUAL_AMOUNT": s / 100 / np.maximum(n, 1), "CARD_AGE_TX": np.minimum(count, 100)}
+    out = {
+        "AMOUNT_RATIO": ratio / 1000,
+        "USUAL_AMOUNT": s / 100 / np.maximum(n, 1),
+        "CARD_AGE_TX": np.minimum(count, 100),
+    }
     out |= {f"CARD_HIGH_{w}DAY": high[:-1] - high[g.until(w)] for w in HEAT}
     out["CARD_EXCESS_14DAY"] = (excess[:-1] - excess[g.until(14)]) / 1000
     out |= {f"CARD_FRAUDS_{w}DAY": fraud[known] - fraud[g.until(DELAY + w)] for w in (14, 30)}
@@ -153,7 +161,9 @@ def _card(c):  # features of the card, and each amount in thousandths of its cus
 def _terminal(c, ratio):
     g = Grouped(c["terminal"], c["seconds"])
     fraud, unusual = c["fraud"][g.order], ratio[g.order] > HIGH
-    kind = np.where(fraud == 0, 0, np.where(unusual, -1, 1))  # -1: the amount explains the fraud, not the terminal
+    kind = np.where(
+        fraud == 0, 0, np.where(unusual, -1, 1)
+    )  # -1: the amount explains the fraud, not the terminal
     told, here = kind >= 0, g.here
     last = np.maximum.accumulate(np.where(told, here, -1))  # the latest row that tells of the terminal
     before = np.r_[-1, last[:-1]]
@@ -179,7 +189,9 @@ class _Card:
 
     def __init__(self):
         self.t, self.ids, self.fraud = array("q"), [], array("q", [0])
-        self.cents, self.usual_n, self.usual_cents, self.high, self.excess = (array("q", [0]) for _ in range(5))
+        self.cents, self.usual_n, self.usual_cents, self.high, self.excess = (
+            array("q", [0]) for _ in range(5)
+        )
 
     def ratio(self, i, cents):
         s = self.usual_cents[i]
@@ -281,7 +293,7 @@ class Store:
         self.rows, self.labels, self.newest, self.file = {}, {}, None, None
         if log is not None:
             self._replay(Path(log))
-            self.file = open(log, "a", encoding="utf-8")  # noqa: SIM115
+            self.file = open(log, "a", encoding="utf-8")
 
     def _replay(self, log):
         if not log.exists():
@@ -293,7 +305,9 @@ class Store:
                 entry = json.loads(line)
                 self._keep(*entry["tx"]) if "tx" in entry else self._mark(*entry["label"])
             except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{log}, line {number}, is damaged ({error}): restore it from a copy") from None
+                raise ValueError(
+                    f"{log}, line {number}, is damaged ({error}): restore it from a copy"
+                ) from None
         if len(whole) < len(text):
             with open(log, "r+b") as file:
                 file.truncate(len(whole))
@@ -303,7 +317,9 @@ class Store:
             self.file.write(json.dumps(entry, separators=(",", ":")) + "\n")
             self.file.flush()
 
-    def see(self, id: int | str, when: int, card: int | str, terminal: int | str, amount: float) -> np.ndarray:
+    def see(
+        self, id: int | str, when: int, card: int | str, terminal: int | str, amount: float
+    ) -> np.ndarray:
         """FEATURES (k,) of a transaction at `when` (seconds since 1970, UTC), which then counts for those after it.
 
         An unknown card or terminal begins empty. The same transaction again changes nothing. Raises ValueError for an id
@@ -366,7 +382,9 @@ class Store:
             self.file.close()
 
 
-def _place(state, id, t):  # where transaction `id` stands in a card or terminal; a new one comes behind its equals
+def _place(
+    state, id, t
+):  # where transaction `id` stands in a card or terminal; a new one comes behind its equals
     i = end = bisect_right(state.t, t)
     while i and state.t[i - 1] == t:
         i -= 1
@@ -380,7 +398,9 @@ def replay(tx: pd.DataFrame, store: Store, delay: float = DELAY) -> np.ndarray:
     due, out = 0, []
     stamp = tx.TX_DATETIME.to_numpy().astype("datetime64[s]").astype(np.int64).tolist()
     ids, label = tx.TRANSACTION_ID.tolist(), tx.TX_FRAUD.tolist()
-    rows = zip(ids, stamp, tx.CUSTOMER_ID.tolist(), tx.TERMINAL_ID.tolist(), tx.TX_AMOUNT.tolist(), strict=True)
+    rows = zip(
+        ids, stamp, tx.CUSTOMER_ID.tolist(), tx.TERMINAL_ID.tolist(), tx.TX_AMOUNT.tolist(), strict=True
+    )
     for row in rows:
         while stamp[due] + delay * DAY <= row[1]:
             store.label(ids[due], bool(label[due]))

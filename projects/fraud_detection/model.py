@@ -44,7 +44,9 @@ class Detector(ClassifierMixin, BaseEstimator):
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
         y = np.asarray(y)
         if not 0 < y.sum() < len(y):
-            raise ValueError(f"y must hold frauds and genuine transactions, got {int(y.sum())} frauds of {len(y)}")
+            raise ValueError(
+                f"y must hold frauds and genuine transactions, got {int(y.sum())} frauds of {len(y)}"
+            )
         X = np.asarray(X[FEATURES], np.float32)
         self.sure_, self.classes_ = sure_amount(X[:, 0], y), np.array([0, 1])
         self.typical_ = np.median(X[y == 0], axis=0)
@@ -162,7 +164,9 @@ def reasons(detector: Detector, x: np.ndarray) -> list[dict]:
     values = dict(zip(FEATURES, map(float, x), strict=True))
     words = _words(values, detector.sure_)
     ranked = sorted(found, key=lambda name: -found[name])
-    return [{"text": words[name], "raises": round(float(found[name]), 2)} for name in ranked if found[name] > 0.1]
+    return [
+        {"text": words[name], "raises": round(float(found[name]), 2)} for name in ranked if found[name] > 0.1
+    ]
 
 
 def _words(v, sure):

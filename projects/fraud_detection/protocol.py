@@ -29,7 +29,9 @@ def week(tx: pd.DataFrame, start: str, train: int = WEEK) -> tuple[np.ndarray, n
     fits = (day >= first + WEEK - train) & (day < first + WEEK)
     bad = tx.TX_FRAUD.to_numpy() == 1
     code, cards = pd.factorize(tx.CUSTOMER_ID)
-    known = np.full(len(cards), np.iinfo(np.int64).max)  # the day of each customer's first fraud since `start`
+    known = np.full(
+        len(cards), np.iinfo(np.int64).max
+    )  # the day of each customer's first fraud since `start`
     np.minimum.at(known, code[bad & (day >= first)], day[bad & (day >= first)])
     tests = (day >= first + WEEK + DELAY) & (day < first + 2 * WEEK + DELAY)
     return fits, tests & (known[code] > day - DELAY - 1)
@@ -119,7 +121,9 @@ class Money:
         return cards[best[worth[best] > 0]]
 
 
-def cost_curve(tx: pd.DataFrame, p: np.ndarray, sizes: tuple[int, ...], money: Money | None = None) -> pd.Series:
+def cost_curve(
+    tx: pd.DataFrame, p: np.ndarray, sizes: tuple[int, ...], money: Money | None = None
+) -> pd.Series:
     """Dollars a day saved by checking the `sizes` cards a day of highest p, on the days of `tx`."""
     money, day = money or Money(), days(tx)
     found = {}

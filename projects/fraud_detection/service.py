@@ -45,7 +45,9 @@ class Verdict(BaseModel, extra="forbid"):
 class Desk:
     """Scores arrivals with one detector and store, keeps each day's cards, and takes verdicts, at most `capacity` a day."""
 
-    def __init__(self, detector: Detector, store: Store, capacity: int = CAPACITY, money: Money | None = None):
+    def __init__(
+        self, detector: Detector, store: Store, capacity: int = CAPACITY, money: Money | None = None
+    ):
         self.detector, self.store, self.capacity, self.money = detector, store, capacity, money or Money()
         self.days, self.verdicts, self.lock = {}, {}, threading.Lock()
         self._resume()
@@ -62,7 +64,14 @@ class Desk:
         p = float(self.detector.predict_proba(x[None])[0, 1])
         t, card, terminal, cents = row
         cards = self.days.setdefault(t // DAY, {})
-        cards.setdefault(card, {})[id] = {"id": id, "when": t, "terminal": terminal, "amount": cents / 100, "p": p, "x": x}
+        cards.setdefault(card, {})[id] = {
+            "id": id,
+            "when": t,
+            "terminal": terminal,
+            "amount": cents / 100,
+            "p": p,
+            "x": x,
+        }
         if id in self.store.labels:
             self.verdicts.setdefault(t // DAY, set()).add(card)
         return p
@@ -88,7 +97,10 @@ class Desk:
             done = self.verdicts.get(day, set())
             left, cards = self.capacity - len(done), self.days.get(day, {})
             open_ = {card: rows for card, rows in cards.items() if card not in done}
-            worth = {c: self.money.held * sum(r["p"] * r["amount"] for r in rows.values()) for c, rows in open_.items()}
+            worth = {
+                c: self.money.held * sum(r["p"] * r["amount"] for r in rows.values())
+                for c, rows in open_.items()
+            }
             best = sorted(worth, key=lambda c: -worth[c])[: max(left, 0)]
             return [self._card(c, worth[c], open_[c]) for c in best if worth[c] > self.money.check]
 
@@ -99,7 +111,13 @@ class Desk:
         rows = sorted(rows.values(), key=lambda r: -r["p"])
         shown = [{k: v for k, v in r.items() if k != "x"} for r in rows]
         p = 1 - float(np.prod([1 - r["p"] for r in rows]))
-        return {"card": card, "p": p, "worth": worth, "transactions": shown, "reasons": reasons(self.detector, rows[0]["x"])}
+        return {
+            "card": card,
+            "p": p,
+            "worth": worth,
+            "transactions": shown,
+            "reasons": reasons(self.detector, rows[0]["x"]),
+        }
 
     def verdict(self, card: Id, day: int, frauds: list[Id]) -> int:
         """Number of labels written for the card's transactions of the day: those in `frauds` 1, its others 0.
@@ -111,7 +129,9 @@ class Desk:
             if rows is None:
                 raise KeyError(card)
             if strange := [id for id in frauds if id not in rows]:
-                raise ValueError(f"frauds must be transactions of card {card!r} on that day, got {strange[0]!r}")
+                raise ValueError(
+                    f"frauds must be transactions of card {card!r} on that day, got {strange[0]!r}"
+                )
             if card not in done and len(done) >= self.capacity:
                 raise ValueError(f"the {self.capacity} checks of that day are used up")
             for id in rows:
@@ -123,7 +143,12 @@ class Desk:
         """Day, cards checked and capacity, and how many transactions the day has."""
         day = self._newest()
         rows = sum(map(len, self.days.get(day, {}).values()))
-        return {"day": day, "checked": len(self.verdicts.get(day, ())), "capacity": self.capacity, "transactions": rows}
+        return {
+            "day": day,
+            "checked": len(self.verdicts.get(day, ())),
+            "capacity": self.capacity,
+            "transactions": rows,
+        }
 
 
 def build(desk: Desk) -> FastAPI:
@@ -170,7 +195,9 @@ def small_desk(folder: str | Path | None = None, seed: int = 0, capacity: int = 
     from data import World, simulate
     from features import offline
 
-    tx = simulate(World(customers=600, terminals=700, radius=12, days=64, cards_a_day=2, terminals_a_day=1), seed)
+    tx = simulate(
+        World(customers=600, terminals=700, radius=12, days=64, cards_a_day=2, terminals_a_day=1), seed
+    )
     day = tx.TX_TIME_DAYS.to_numpy()
     fits = (day >= 14) & (day < 56)
     detector = Detector(members=2, genuine=0.3).fit(offline(tx)[fits], tx.TX_FRAUD[fits].to_numpy())
@@ -193,7 +220,9 @@ def main() -> None:
     """Start the desk on the loopback address."""
     import uvicorn
 
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--port", type=int, default=8700)
     options.add_argument("--folder", type=Path, help="keeps the log of transactions and labels")
     options = options.parse_args()

@@ -23,7 +23,9 @@ class Fitted:
 class Reference:
     """The reference solution; `kind`, `members` and `genuine` as in `Detector`."""
 
-    def __init__(self, kind: str = "boosting", members: int = 2, genuine: float = 0.3, money: Money | None = None):
+    def __init__(
+        self, kind: str = "boosting", members: int = 2, genuine: float = 0.3, money: Money | None = None
+    ):
         self.detector, self.money = Detector(kind, members, genuine), money or Money()
 
     def features(self, tx: pd.DataFrame) -> pd.DataFrame:
@@ -89,4 +91,6 @@ def _gap(a, b):
 
 def _see(store, row):
     when = int(pd.Timestamp(row["TX_DATETIME"]).timestamp())
-    return store.see(row["TRANSACTION_ID"], when, row["CUSTOMER_ID"], row["TERMINAL_ID"], float(row["TX_AMOUNT"]))
+    return store.see(
+        row["TRANSACTION_ID"], when, row["CUSTOMER_ID"], row["TERMINAL_ID"], float(row["TX_AMOUNT"])
+    )
