@@ -14,13 +14,15 @@ cfg = ini["DEFAULT"]
 
 
 class WithLessons(build_py):
-    """Put lessons and `deploy` into the wheel as mlcourse/nbs and mlcourse/deploy: the course needs no clone."""
+    """Put lessons, projects and `deploy` into the wheel, below mlcourse, so that the course needs no clone."""
 
     def run(self):
         super().run()
         if self.editable_mode:
             return
-        for src in [*ROOT.glob("nbs/**/*.ipynb"), *ROOT.glob("nbs/matplotlibrc"), *ROOT.glob("deploy/**/*")]:
+        projects = (p for p in ROOT.glob("projects/*/*") if p.suffix in (".ipynb", ".py", ".md", ".html"))
+        lessons = [*ROOT.glob("nbs/**/*.ipynb"), *ROOT.glob("nbs/matplotlibrc")]
+        for src in [*lessons, *projects, *ROOT.glob("deploy/**/*")]:
             hidden = any(part.startswith((".", "_")) for part in src.relative_to(ROOT).parts)
             if src.is_file() and not hidden:
                 dst = Path(self.build_lib) / "mlcourse" / src.relative_to(ROOT)

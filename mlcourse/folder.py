@@ -17,6 +17,8 @@ from pathlib import Path
 import mlcourse
 
 LEDGER = Path(".mlcourse", "lessons.json")  # sha256 of each lesson as last laid or offered
+PROJECTS = "projects"  # the capstones: beside the lessons in the course, below them in a learner's folder
+PROJECT_FILES = (".ipynb", ".py", ".md", ".html")
 # What JupyterLab would ask for, or write into a lesson and so mark it changed as soon as it is opened
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -54,7 +56,9 @@ def plain(error: OSError) -> str:
 class Lesson:
     """One notebook of the course; all that is known of it comes from its place, file name and first heading."""
 
-    path: Path  # below the course's lessons, such as 1_frame/06_frame.ipynb
+    path: (
+        Path  # in a learner's folder, such as 1_frame/06_frame.ipynb or projects/fraud_detection/start.ipynb
+    )
     title: str
 
     @property
@@ -64,12 +68,15 @@ class Lesson:
 
     @property
     def name(self) -> str:
-        """`frame`."""
+        """`frame`; of a project's notebooks `fraud` (where it starts) and `fraud_reference`."""
+        if self.path.parts[0] == PROJECTS:
+            project = self.path.parent.name.partition("_")[0]
+            return project if self.path.stem == "start" else f"{project}_{self.path.stem}"
         return self.path.stem.removeprefix(f"{self.number}_")
 
     @property
     def stage(self) -> str:
-        """`1 frame`; empty for the home page."""
+        """`1 frame`, `fraud detection`; empty for the home page."""
         return self.path.parent.name.replace("_", " ")
 
 
@@ -82,16 +89,23 @@ def course() -> Path:
     return here
 
 
+def origin(path: Path) -> Path:
+    """The course's own file for a path in a learner's folder."""
+    return course().parent / path if path.parts[0] == PROJECTS else course() / path
+
+
 def files() -> list[Path]:
-    """Every file a learner gets, below `course()`, in reading order: the home page first."""
-    found = (p.relative_to(course()) for p in [*course().rglob("*.ipynb"), *course().glob("matplotlibrc")])
+    """Every file a learner gets, as it lies in their folder, in reading order: home page, lessons, projects."""
+    found = [p.relative_to(course()) for p in [*course().rglob("*.ipynb"), *course().glob("matplotlibrc")]]
+    projects = course().parent / PROJECTS
+    found += [p.relative_to(projects.parent) for p in projects.glob("*/*") if p.suffix in PROJECT_FILES]
     shown = (p for p in found if not any(part.startswith((".", "_")) for part in p.parts))
-    return sorted(shown, key=lambda p: (p.stem if p.stem[0].isdigit() else "", p))
+    return sorted(shown, key=lambda p: (p.parts[0] == PROJECTS, p.stem if p.stem[0].isdigit() else "", p))
 
 
 def lessons() -> list[Lesson]:
-    """Every lesson of the course, in reading order."""
-    return [Lesson(p, _heading(read(course() / p))) for p in files() if p.suffix == ".ipynb"]
+    """Every lesson and project notebook of the course, in reading order."""
+    return [Lesson(p, _heading(read(origin(p)))) for p in files() if p.suffix == ".ipynb"]
 
 
 def find(name: str) -> Lesson:
@@ -99,10 +113,15 @@ def find(name: str) -> Lesson:
     known = lessons()
     wanted = Path(name).name.partition(".")[0]
     for lesson in known:
-        if wanted in {lesson.number, lesson.number.lstrip("0"), lesson.path.stem, lesson.name} - {""}:
+        if Path(name) == lesson.path or wanted in _names(lesson):
             return lesson
     names = ", ".join(f"{x.number} {x.name}".strip() for x in known)
     raise Stop(f"No lesson is called {name!r}. Name one by number or name: {names}.", 2)
+
+
+def _names(lesson: Lesson) -> set[str]:
+    stem = lesson.path.parent.name if lesson.path.parts[0] == PROJECTS and lesson.path.stem == "start" else ""
+    return {lesson.number, lesson.number.lstrip("0"), stem or lesson.path.stem, lesson.name} - {""}
 
 
 def _heading(notebook: dict) -> str:
@@ -173,13 +192,13 @@ def lay(root: Path, update: bool = False) -> dict[str, list[Path]]:
     known = dict(before)
     try:
         for path in files():
-            key, new = path.as_posix(), digest(course() / path)
+            key, new = path.as_posix(), digest(origin(path))
             what, to = _plan(root / path, known.get(key), new)
             if what in ("replaced", "beside") and not update:
                 done["waiting"].append(path)
                 continue
             if what:
-                write(to, _copy(course() / path))
+                write(to, _copy(origin(path)))
                 done[what].append(to.relative_to(root))
             known[key] = new
     finally:
@@ -215,7 +234,7 @@ def _copy(path: Path) -> bytes | dict:
 def restore(root: Path, id: str) -> Path | None:
     """Put the starter of exercise `id` back into the learner's notebook; where the old answer is kept, None if same."""
     lesson = find(id.rpartition("-")[0] or id)
-    if (starter := _cell(read(course() / lesson.path), id)) is None:
+    if (starter := _cell(read(origin(lesson.path)), id)) is None:
         raise Stop(
             f"Lesson {lesson.number} {lesson.name} has no exercise {id!r}: `mlcourse check {lesson.name}` lists them.",
             2,

@@ -6,10 +6,11 @@ import re
 import mutants
 import nbformat
 import pytest
-from conftest import LESSONS
+from conftest import LESSONS, PROJECTS, ROOT
 
 import mlcourse.exercises
 from mlcourse.exercises.engine import TO_DO, ____, exercises, find, judge
+from mlcourse.folder import Lesson
 
 NAMES = [m.name for m in pkgutil.iter_modules(mlcourse.exercises.__path__)]
 ALL = [e for name in NAMES for e in exercises(name)]
@@ -76,7 +77,10 @@ def survives(exercise, code):
 def test_lesson_holds_the_starter(exercise):
     """The cell of the lesson is the exercise's starter, a blank line, and the check."""
     lesson = exercise.id.rpartition("-")[0]
-    notebook = nbformat.read(next(p for p in LESSONS if p.stem.endswith(f"_{lesson}")), 4)
+    places = {Lesson(p.relative_to(ROOT), "").name: p for p in PROJECTS} | {
+        p.stem.partition("_")[2]: p for p in LESSONS
+    }
+    notebook = nbformat.read(places[lesson], 4)
     cell = next(c.source for c in notebook.cells if f'check("{exercise.id}"' in c.source)
     code = re.sub(r"^#\|.*\n", "", cell, flags=re.M)
     expected = f'{exercise.starter.strip()}\n\ncheck("{exercise.id}", {exercise.name})'

@@ -69,7 +69,8 @@ def test_package_and_lessons_are_those_of_the_tree(installed, away):
     tree, commands = installed
     where = call(commands / "python", "-c", "import mlcourse; print(mlcourse.__file__)", **away)
     wanted = files(tree / "mlcourse")
-    wanted |= {f"{top}/{name}": data for top in ("nbs", "deploy") for name, data in files(tree / top).items()}
+    for top in ("nbs", "projects", "deploy"):
+        wanted |= {f"{top}/{name}": content for name, content in files(tree / top).items()}
     inside = files(Path(where.strip()).parent)
     assert sorted(inside) == sorted(wanted)
     assert [name for name in wanted if inside[name] != wanted[name]] == []

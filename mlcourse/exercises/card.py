@@ -9,7 +9,7 @@ from typing import Any
 
 from mlcourse.exercises.engine import PASSED, Exercise, Outcome, exercises, find, judge
 from mlcourse.exercises.progress import Progress, folder
-from mlcourse.folder import files
+from mlcourse.folder import Lesson, files
 
 MIME = "application/vnd.mlcourse.outcome+json"  # the outcome in a saved notebook, for `mlcourse check`
 MARKS = {"to do": "○", "not yet": "✗", "fragile": "△", "passed": "✓"}
@@ -135,7 +135,7 @@ class Desk:
 
     def _next_lesson(self) -> dict[str, str]:
         lessons = [p for p in files() if p.suffix == ".ipynb"]
-        names = [p.stem.partition("_")[2] for p in lessons]
+        names = [Lesson(p, "").name for p in lessons]
         for path, name in list(zip(lessons, names, strict=True))[names.index(self.lesson) + 1 :]:
             return {"id": "", "label": f"Next lesson: {name}", "path": path.as_posix()}
         return {}
