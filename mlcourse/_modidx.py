@@ -371,7 +371,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'mlcourse.serve._Watches.background': ('5_deploy/serve.html#_watches.background', 'mlcourse/serve.py'),
                                 'mlcourse.serve._Watches.close': ('5_deploy/serve.html#_watches.close', 'mlcourse/serve.py'),
                                 'mlcourse.serve._asked': ('5_deploy/serve.html#_asked', 'mlcourse/serve.py'),
-                                'mlcourse.serve._features': ('5_deploy/serve.html#_features', 'mlcourse/serve.py'),
                                 'mlcourse.serve._known': ('5_deploy/serve.html#_known', 'mlcourse/serve.py'),
                                 'mlcourse.serve._local': ('5_deploy/serve.html#_local', 'mlcourse/serve.py'),
                                 'mlcourse.serve._minute': ('5_deploy/serve.html#_minute', 'mlcourse/serve.py'),

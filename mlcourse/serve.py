@@ -29,22 +29,25 @@ from .data import _RANGES
 from .durable import Ledger, together
 from .frame import Decision
 
-# %% ../nbs/5_deploy/19_serve.ipynb #33a51af8
+# %% ../nbs/5_deploy/19_serve.ipynb #e835d15f
 _SHARE, _DELAY, _COUNT, _WIND = (
     (0, 1, "0 to 1"),
     (-120, 20000, "minutes"),
     (0, 10000, "flights"),
     (0, 150, "mph"),
 )
-_LIMITS = {  # lowest, highest, unit
-    "distance": (10, 6000, "miles"), "seats": (1, 900, "seats"), "built": (1903, 2100, "year"), "plane_delay": _DELAY,
-    "plane_gap": (0, 20000, "minutes"), **_RANGES["weather"], "wind_speed": _WIND, "wind_speed_3h": _WIND,
-    "wind_gust_3h": (0, 200, "mph"), "precip_3h": (0, 12, "inches"), "visib_3h": (0, 10, "miles"),
-    "airport_flights_3h": _COUNT, "airport_waiting_3h": _COUNT, "airport_delay_3h": _DELAY, "airport_delay_1h": _DELAY,
-    "airport_worst_3h": _DELAY, "carrier_delay_3h": _DELAY, "city_delay_3h": _DELAY, "airport_late_3h": _SHARE,
-    "carrier_late_3h": _SHARE, "rate_airport_hour_30d": _SHARE, "rate_carrier_dest_30d": _SHARE,
-    "rate_carrier_7d": _SHARE, "rate_airport_2d": _SHARE,
+_GIVEN = ("origin", "carrier", "dest", "hour", "minute", "weekday", "arrival_hour")  # no measurements
+_LIMITS = {  # by group and feature: lowest, highest, unit
+    "schedule": dict.fromkeys(_GIVEN) | {"distance": (10, 6000, "miles")},
+    "plane": {"seats": (1, 900, "seats"), "built": (1903, 2100, "year"), "plane_delay": _DELAY, "plane_gap": (0, 20000, "minutes")},
+    "weather": {n: _RANGES["weather"].get(n, _WIND) for n in "temp dewp humid wind_dir wind_speed wind_gust precip pressure visib".split()}
+    | {"precip_3h": (0, 12, "inches"), "visib_3h": (0, 10, "miles"), "wind_speed_3h": _WIND, "wind_gust_3h": (0, 200, "mph")},
+    "airport": {"airport_flights_3h": _COUNT, "airport_delay_3h": _DELAY, "airport_late_3h": _SHARE, "airport_delay_1h": _DELAY,
+                "airport_waiting_3h": _COUNT, "airport_worst_3h": _DELAY, "carrier_delay_3h": _DELAY,
+                "carrier_late_3h": _SHARE, "city_delay_3h": _DELAY},
+    "rates": dict.fromkeys(("rate_airport_hour_30d", "rate_carrier_dest_30d", "rate_carrier_7d", "rate_airport_2d"), _SHARE),
 }  # fmt: skip
+_FEATURES = [name for group in _LIMITS.values() for name in group]
 _YEAR, _LEAP = "(?:19[89][0-9]|20[0-9]{2})", "(?:19(?:8[048]|9[26])|20(?:[02468][048]|[13579][26]))"
 _DAY = "(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
 _MOMENT = f"(?:{_YEAR}-{_DAY}|{_LEAP}-02-29)T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::00)?"
@@ -80,16 +83,9 @@ class _Outcome(_Key):
 class _Outcomes(_Strict):
     outcomes: Annotated[list[_Outcome], Field(min_length=1, max_length=1000)]
 
-# %% ../nbs/5_deploy/19_serve.ipynb #1835632c
-@cache
-def _features():  # names of all features, in order
-    from mlcourse.features import FEATURES
-
-    return [name for group in FEATURES.values() for name in group]
-
-
+# %% ../nbs/5_deploy/19_serve.ipynb #a71d331b
 def _number(name, group):  # its type and its documentation
-    low, high, unit = _LIMITS[name]
+    low, high, unit = _LIMITS[group][name]
     kind, more = Annotated[float, Field(ge=low, le=high)], {"json_schema_extra": {"group": group}}
     if name == "distance":
         return kind, Field(description=f"{unit}, {low} to {high}", examples=[2475.0], **more)
@@ -99,14 +95,12 @@ def _number(name, group):  # its type and its documentation
 @cache
 def flight_model() -> type[BaseModel]:
     """The pydantic model of a flight in a request: its key, then every feature by its own name; null is not known."""
-    from mlcourse.features import FEATURES
-
     hour = Annotated[int, Field(ge=0, le=23, examples=[21]), BeforeValidator(_whole)]
     fields = {
         "dest": (_Airport, Field(examples=["LAX"])),
         "arrival_hour": (hour, Field(description="Local hour.")),
     }
-    fields |= {n: _number(n, group) for group, names in FEATURES.items() for n in names if n in _LIMITS}
+    fields |= {n: _number(n, group) for group, names in _LIMITS.items() for n in names if n not in _GIVEN}
     return create_model("Flight", __base__=_Key, __doc__="A departure and what is known of it.", **fields)
 
 # %% ../nbs/5_deploy/19_serve.ipynb #30adccf7
@@ -196,7 +190,7 @@ def read_log(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         table["scheduled"] = pd.to_datetime(table["scheduled"].astype("int64") * 60, unit="s", utc=True)
     local = predictions.scheduled.dt.tz_convert(_NEW_YORK)
     asked |= {"hour": local.dt.hour, "minute": local.dt.minute, "weekday": local.dt.day_of_week}
-    features = {c: asked[c] for c in _features() if c not in predictions}
+    features = {c: asked[c] for c in _FEATURES if c not in predictions}
     predictions = predictions.drop(columns="seq").assign(**features, act=predictions["act"].astype(bool))
     return predictions, outcomes.assign(arr_delay=outcomes["arr_delay"].astype(float))
 
@@ -205,8 +199,9 @@ def _known(requests):  # columns by name, from the JSON of each flight
     import pyarrow as pa
     from pyarrow.json import ParseOptions, ReadOptions, read_json
 
-    given = ("origin", "carrier", "dest", "hour", "minute", "weekday")
-    kinds = {"dest": pa.string()} | {n: pa.float64() for n in _features() if n not in given}
+    kinds = {"dest": pa.string(), "arrival_hour": pa.float64()} | {
+        n: pa.float64() for n in _FEATURES if n not in _GIVEN
+    }
     if requests.empty:
         return {name: pd.Series(dtype="str" if name == "dest" else float) for name in kinds}
     parse = ParseOptions(explicit_schema=pa.schema(kinds.items()), unexpected_field_behavior="ignore")
@@ -219,7 +214,7 @@ def _known(requests):  # columns by name, from the JSON of each flight
 # %% ../nbs/5_deploy/19_serve.ipynb #af41efae
 class _Scorer:  # a model as the service asks it: from checked flights to probabilities
     def __init__(self, model):
-        if strange := {*model.features} - {*_features()}:
+        if strange := {*model.features} - {*_FEATURES}:
             raise ValueError(f"model {model.name} {model.version} needs {strange}, which no request holds")
         self.model, self.version = model, str(model.version)
 
@@ -228,16 +223,14 @@ class _Scorer:  # a model as the service asks it: from checked flights to probab
         return self.model.encode([f.__dict__ | c for f, c in zip(flights, clock, strict=True)])
 
     def explain(self, flight):  # how far each group of features moves the log-odds, against not knowing it
-        from mlcourse.features import FEATURES
-
-        rows = len(FEATURES) + 1
+        groups, rows = [*_LIMITS.values()], len(_LIMITS) + 1
         X = self.matrix([flight] * rows, [_local(flight)] * rows)
-        for row, names in enumerate(FEATURES.values(), 1):
-            X[row, np.isin(self.model.encoder.columns, names)] = np.nan
+        for row, names in enumerate(groups, 1):
+            X[row, np.isin(self.model.encoder.columns, [*names])] = np.nan
         p = np.clip(self.model.score(X), 1e-9, 1 - 1e-9)
         z = np.log(p / (1 - p))
-        known = [sum(getattr(flight, n, 0) is not None for n in names) for names in FEATURES.values()]
-        parts = [(group, k, float(z[0] - w)) for group, k, w in zip(FEATURES, known, z[1:], strict=True)]
+        known = [sum(getattr(flight, n, 0) is not None for n in names) for names in groups]
+        parts = [(group, k, float(z[0] - w)) for group, k, w in zip(_LIMITS, known, z[1:], strict=True)]
         groups = [dict(zip(("group", "known", "change"), part, strict=True)) for part in parts]
         return {
             "model": self.model.name,

@@ -96,14 +96,14 @@ class Engine:
     def ask(self, path, body="", port=8000):
         """Status and text of an answer on the loopback inside; status 0 and the reason if there is none."""
         url = f"http://127.0.0.1:{port}{path}"
-        done = self.inside(sys.executable, "-c", CLIENT, url, check=False, input=body)
+        done = self.inside(sys.executable, "-IS", "-c", CLIENT, url, check=False, input=body)
         return tuple(json.loads(done.stdout)) if done.returncode == 0 else (0, done.stderr.strip())
 
     def until(self, condition, seconds=60):
         """Wait until the condition holds, at most so long; whether it came to hold."""
         end = time.monotonic() + seconds
         while not (held := condition()) and time.monotonic() < end:
-            time.sleep(0.2)
+            time.sleep(0.5)
         return held
 
     def build(self):

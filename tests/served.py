@@ -18,7 +18,7 @@ from mlcourse.check_service import FLIGHT
 from mlcourse.features import FEATURES
 from mlcourse.models import make_model
 from mlcourse.registry import Registry
-from mlcourse.serve import _LIMITS
+from mlcourse.serve import _LIMITS as GROUPS
 
 NAME = "bad-flights"
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("MLCOURSE_")} | {"PYTHONUNBUFFERED": "1"}
@@ -27,7 +27,13 @@ ENV = {k: v for k, v in os.environ.items() if not k.startswith("MLCOURSE_")} | {
 def table(n=1500, seed=0):
     """Features (n, 38) and labels that follow from them."""
     rng = np.random.default_rng(seed)
-    X = pd.DataFrame({c: rng.uniform(*_LIMITS.get(c, (0, 23))[:2], n) for g in FEATURES.values() for c in g})
+    X = pd.DataFrame(
+        {
+            c: rng.uniform(*((GROUPS[g].get(c)) or (0, 23))[:2], n)
+            for g, names in FEATURES.items()
+            for c in names
+        }
+    )
     for c, values in {
         "origin": ["EWR", "JFK", "LGA"],
         "carrier": ["DL", "UA", "AA"],
