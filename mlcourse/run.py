@@ -458,27 +458,22 @@ def train(flights, features, split, *, seed, track):
 
     rows = {block: (split.block == block).to_numpy() for block in range(5)}
     known, X, y = split.known.to_numpy(), features, split.label
-    models, jobs = {}, [*((name, 4) for name in RIVALS), *(("boosting", block) for block in (1, 2, 3, 4))]
-    jobs += [(CHAMPION, block) for block in (2, 3)]
+    blocks = {name: (4,) for name in RIVALS} | {CHAMPION: (2, 3, 4), "boosting": (1, 2, 3, 4)}
+    models, jobs = {}, [(name, block) for name, some in blocks.items() for block in some]
     for name, block in track(jobs):
         models[name, block] = make_model(name, seed).fit(X[known <= block], y[known <= block])
-    later = lambda block: Calibrated(models["boosting", block - 1]).fit(
-        X[rows[block - 1]], y[rows[block - 1]]
-    )
-    past = _past(split, X, {b: (models["boosting", b], later(b), models[CHAMPION, b]) for b in (2, 3)})
-    past = past.join(flights[KEYS])
+    later = lambda b: Calibrated(models["boosting", b - 1]).fit(X[rows[b - 1]], y[rows[b - 1]])
+    fitted = {b: (models["boosting", b], later(b), models[CHAMPION, b]) for b in (2, 3)}
+    past = _past(split, X, fitted).join(flights[KEYS])
     gain = _ahead(past, "calibrated", "plain", seed)
-    chosen = later(4) if gain["low"] > 0 else models["boosting", 4]
+    better = gain["low"] > 0
+    chosen = later(4) if better else models["boosting", 4]
     found = split.loc[rows[4], ["day", "label"]].join(flights[KEYS])
     for name, model in {**{rival: models[rival, 4] for rival in RIVALS}, "model": chosen}.items():
         found[name] = model.predict_proba(X[rows[4]])[:, 1]
-    past["model"] = past.calibrated if gain["low"] > 0 else past.plain
-    return (
-        freeze(chosen),
-        found,
-        past,
-        {"calibrated": gain["low"] > 0, "calibrated_gain": gain, "fits": len(jobs)},
-    )
+    past["model"] = past.calibrated if better else past.plain
+    facts = {"calibrated": better, "calibrated_gain": gain, "fits": len(jobs)}
+    return freeze(chosen), found, past, facts
 
 
 def _past(split, X, models):
