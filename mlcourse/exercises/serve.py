@@ -122,7 +122,7 @@ class Number(Exercise):
 
     def same(self, got, want) -> bool:
         """The same float; NaN is NaN."""
-        return type(got) is type(want) and (got == want or got != got and want != want)
+        return type(got) is type(want) and (got == want or (got != got and want != want))
 
 
 class AnsweredAt(Exercise):
