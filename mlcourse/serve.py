@@ -12,6 +12,7 @@ import io
 import itertools
 import json
 import secrets
+import shutil
 import threading
 import time
 from datetime import datetime
@@ -402,6 +403,9 @@ class _Watches(_Follows):
         self.log.close()
 
 # %% ../nbs/5_deploy/19_serve.ipynb #adeed61f
+_ROOM = 5_000_000  # bytes: a few of the largest requests
+
+
 class _Speaks(_Watches):  # what is told and asked, beside predictions
     async def _tell(self, body):
         """Keep what became of 1 to 1,000 flights; to send it again does no harm."""
@@ -416,20 +420,17 @@ class _Speaks(_Watches):  # what is told and asked, beside predictions
         return {"status": "alive"}
 
     async def _ready(self):
-        """A model is loaded and the log can be written: it is, by this question."""
+        """A model is loaded and the log can be written: it is, by this question, and its disk has room for more."""
         await self._in_log(lambda con: con.execute("PRAGMA user_version = 1"))
+        if (free := shutil.disk_usage(self.log.path.parent).free) < _ROOM:
+            raise Problem(503, f"the prediction log's disk is nearly full: {free:,} bytes are left")
         return {"status": "ready"}
 
     async def _card(self):
         """Which model answers, and its card."""
-        m = self._scorer.model
-        told = {
-            "features": list(m.features),
-            "lineage": dict(m.lineage),
-            "metrics": dict(m.metrics),
-            "card": m.card,
-        }
-        return {"name": self.name, "version": self._scorer.version, "alias": self.alias, **told}
+        m, who = self._scorer.model, {"name": self.name, "version": self._scorer.version, "alias": self.alias}
+        facts = {"lineage": dict(m.lineage), "metrics": dict(m.metrics)}
+        return who | facts | {"features": list(m.features), "card": m.card}
 
 # %% ../nbs/5_deploy/19_serve.ipynb #16112fa5
 def _routes(app):

@@ -506,9 +506,10 @@ def test_a_bad_setting_ends_it_at_once_with_a_reason(fresh, registry, setting, s
 def test_a_full_disk_makes_it_unready_not_dead(fresh, registry):
     disk = fresh.folder / "disk"
     disk.mkdir()
-    fresh.inside("mount", "-t", "tmpfs", "-o", "size=256k,uid=10001,gid=10001", "tmpfs", disk)
+    fresh.inside("mount", "-t", "tmpfs", "-o", "size=16m,uid=10001,gid=10001", "tmpfs", disk)
     start(fresh, registry, f"--volume={disk}:/log")
     assert ready(fresh), fresh("logs", "serve").stderr
+    fresh.inside("dd", "if=/dev/zero", f"of={disk}/full", "bs=64k", check=False)  # until no space is left
     many = [{"flight": n} for n in range(1, 1000)]
     assert fresh.until(lambda: predict(fresh, *many)[0] == 503, 20)
     assert fresh.until(lambda: fresh.ask("/ready")[0] == 503, 20)
