@@ -164,7 +164,7 @@ def contract(tx: pd.DataFrame) -> pd.DataFrame:
         )
     tx = tx.assign(TX_AMOUNT=amount).drop_duplicates()
     if (twice := tx.TRANSACTION_ID.duplicated()).any():
-        raise ValueError(f"TRANSACTION_ID {tx.TRANSACTION_ID[twice].iloc[0]!r} stands for two transactions")
+        raise ValueError(f"TRANSACTION_ID {tx.TRANSACTION_ID[twice].iloc[0]} stands for two transactions")
     return tx.sort_values(["TX_DATETIME", "TRANSACTION_ID"], kind="stable", ignore_index=True)
 
 

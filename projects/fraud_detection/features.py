@@ -126,6 +126,8 @@ def offline(tx: pd.DataFrame) -> pd.DataFrame:
 
     Only what was known at each transaction's own second enters: earlier rows, and labels at least DELAY days old.
     """
+    if not len(tx):
+        return pd.DataFrame(columns=FEATURES, index=tx.index, dtype=float)
     c = columns(tx)
     card, ratio = _card(c)
     clock = c["seconds"] + c["start"]

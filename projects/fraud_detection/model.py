@@ -81,7 +81,7 @@ class Detector(ClassifierMixin, BaseEstimator):
 
 def _member(kind, seed, Z, y, weight):  # a function (n, k) -> (n,) probabilities
     if kind == "boosting":
-        return OnnxTrees(_trees(seed).fit(Z, y, sample_weight=weight), Z.shape[1])
+        return OnnxTrees(_grown(seed, Z, y, weight), Z.shape[1])
     from sklearn.linear_model import LogisticRegression
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
@@ -98,6 +98,14 @@ def _member(kind, seed, Z, y, weight):  # a function (n, k) -> (n,) probabilitie
 
 def _squash(Z):  # counts and amounts are skewed
     return np.log1p(np.maximum(Z, -0.5))
+
+
+def _grown(seed, Z, y, weight):
+    from threadpoolctl import threadpool_limits
+
+    few = len(Z) < 100_000  # threads that wait for each other at every split cost more than they bring
+    with threadpool_limits(1 if few else None, user_api="openmp"):
+        return _trees(seed).fit(Z, y, sample_weight=weight)
 
 
 def _trees(seed):
@@ -175,7 +183,7 @@ def _words(v, sure):
         amount += f": over ${sure:,.2f} all past ones were fraud"
     elif v["AMOUNT_RATIO"] >= 0:
         amount += f": {v['AMOUNT_RATIO']:.1f} times what this customer usually spends"
-    terminal = f"Terminal: {v['TERMINAL_RISK_30DAY_WINDOW']:.0%} of its payments in 30 days of known labels were fraud"
+    terminal = f"Terminal: {v['TERMINAL_ID_RISK_30DAY_WINDOW']:.0%} of its payments in 30 days of known labels were fraud"
     if v["TERMINAL_RUN"]:
         terminal = f"Terminal: its last {v['TERMINAL_RUN']:.0f} known payments were fraud, since {v['TERMINAL_RUN_AGE']:.0f} days"
     card = f"Card: {v['CARD_HIGH_14DAY']:.0f} unusually high payments in 14 days, {v['CARD_FRAUDS_30DAY']:.0f} known frauds in 30"

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from data import World, simulate
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
-from features import DAY, Store
+from features import DAY, Store, offline
 from model import Detector, reasons
 from protocol import CAPACITY, Money
 from pydantic import BaseModel, Field
@@ -192,9 +193,6 @@ def small_desk(folder: str | Path | None = None, seed: int = 0, capacity: int = 
 
     With `folder`, the log is kept there; labels of the past are known after DELAY days, as in life.
     """
-    from data import World, simulate
-    from features import offline
-
     tx = simulate(
         World(customers=600, terminals=700, radius=12, days=64, cards_a_day=2, terminals_a_day=1), seed
     )
