@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from importlib.metadata import distribution
 from pathlib import Path
@@ -321,12 +322,12 @@ def test_healthcheck_tells_by_its_exit_code():
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory):
+def podman():
     """An engine with the course's image; all of it is gone afterwards."""
     if why := containers.missing():
         pytest.skip(f"no container engine: {why}")
     try:
-        engine = Engine(tmp_path_factory.mktemp("engine")).__enter__()
+        engine = Engine(Path(tempfile.mkdtemp(prefix="podman-"))).__enter__()  # a short path: conmon needs it
     except OSError as error:
         pytest.skip(f"no container engine: {error}")
     try:
@@ -392,7 +393,7 @@ def running(fresh, registry):
 
 def ready(podman, name="serve"):
     """Whether the container comes to be ready, rather than to its end."""
-    podman.until(lambda: podman.ask("/ready")[0] == 200 or state(podman, name)[0] == "exited")
+    podman.until(lambda: podman.ask("/ready")[0] == 200 or state(podman, name)[0] in ENDED)
     return podman.ask("/ready")[0] == 200
 
 
@@ -401,9 +402,12 @@ def state(podman, name="serve"):
     return tuple(podman("inspect", name, "--format={{.State.Status}} {{.State.ExitCode}}").stdout.split())
 
 
+ENDED = ("exited", "stopped")  # podman has tidied up after it, or has yet to
+
+
 def ended(podman, name="serve"):
     """Exit code and output of a container that ends by itself."""
-    assert podman.until(lambda: state(podman, name)[0] == "exited"), state(podman, name)
+    assert podman.until(lambda: state(podman, name)[0] in ENDED), state(podman, name)
     said = podman("logs", name)
     return int(state(podman, name)[1]), said.stdout + said.stderr
 

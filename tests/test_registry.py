@@ -694,7 +694,7 @@ def postgres(tmp_path_factory):
     bin, folder, port = found[-1].parent, tmp_path_factory.mktemp("postgres"), free_port()
     user = {"user": "postgres"} if os.getuid() == 0 else {}
     if user:  # the server refuses to run as root
-        for parent in (folder, *folder.parents[:2]):
+        for parent in (folder, *folder.parents[:3]):  # pytest's own, with xdist's
             os.chmod(parent, 0o755)
         shutil.chown(folder, "postgres")
     quiet = dict(check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **user)
