@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Reference', 'reference', 'drift', 'matched', 'performance', 'estimate', 'gap', 'usual', 'quality', 'gauges', 'report']
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #3ebea199
+# %% ../nbs/6_monitor/23_monitor.ipynb #f36840ec
 import json
 from dataclasses import asdict, dataclass
 from html import escape
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .data import _RANGES
-from .frame import Decision, flight_savings
+from .frame import Decision, flight_savings, label
 
 _NEW_YORK, _WEEK = "America/New_York", 7
 _TESTS, _RARE = ("psi", "ks", "chi2", "missing", "unknown"), 200
@@ -56,7 +56,7 @@ def _places(x, name, cell):  # (n,) the place of each value
         place[odd] = np.where(np.isnan(values[odd]), bins + 1, bins)
     return place
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #6f0091ee
+# %% ../nbs/6_monitor/23_monitor.ipynb #4c3e7342
 def _dates(day, n):
     try:
         found = pd.DatetimeIndex(pd.to_datetime(pd.Series(np.asarray(day))))
@@ -64,7 +64,7 @@ def _dates(day, n):
         found = pd.DatetimeIndex([])
     if len(found) != n or found.isna().any() or found.tz is not None:
         raise ValueError(
-            f"day must be {n} local dates, none missing, got {np.size(day)}, such as {np.ravel(day)[:1]}"
+            f"day must be {n} local dates, none missing, got {np.size(day)}: {np.ravel(day)[:1]}"
         )
     return found.normalize()
 
@@ -72,12 +72,27 @@ def _dates(day, n):
 def _checked(X, day, wanted=()):
     if not isinstance(X, pd.DataFrame) or not len(X) or not len(X.columns):
         raise ValueError(
-            f"X must be a DataFrame with a flight and a feature at least, got {type(X).__name__} {np.shape(X)}"
+            f"X must be a DataFrame with a flight and a feature, got {type(X).__name__} {np.shape(X)}"
         )
     if lacking := [c for c in wanted if c not in X.columns]:
         raise ValueError(f"X lacks {', '.join(map(str, lacking))}: send a feature that is not known as NaN")
     dates = _dates(day, len(X))
-    return ((dates - dates.min()) // pd.Timedelta("1D")).to_numpy(), dates
+    place = ((dates - dates.min()) // pd.Timedelta("1D")).to_numpy()
+    return place, int(place.max()) + 1
+
+
+def _check_terms(windows, bins, share, draws):
+    terms = {
+        "windows (days)": [*windows, len(windows)],
+        "bins": [bins - 1],
+        "draws": [draws],
+        "share": [share],
+    }
+    least = {"share": (0, 1), "windows (days)": (1, _WEEK)}
+    for name, values in terms.items():
+        low, high = least.get(name, (1, np.inf))
+        if any(not low <= v <= high or v == 0 for v in values):
+            raise ValueError(f"{name} must be {low} to {high}, bins 2 at least, got {values}")
 
 
 def _counted(cells, X, place, days):  # (days, places of all features)
@@ -88,7 +103,7 @@ def _counted(cells, X, place, days):  # (days, places of all features)
         table.append(found.reshape(days, wide))
     return np.hstack(table).astype(float)
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #536db127
+# %% ../nbs/6_monitor/23_monitor.ipynb #114f9ff8
 def _compared(new, past, cells):  # (k, places) counts -> name: (k, features) of each statistic
     wide = np.array([_width(c) for c in cells.values()])
     start = np.r_[0, np.cumsum(wide)[:-1]]
@@ -114,10 +129,8 @@ def _ks(new, past, wide, start):
     for x in (new * inner, past * inner):
         total = np.cumsum(x, axis=-1)
         before = np.concatenate([np.zeros_like(total[..., :1]), total], axis=-1)[..., start]
-        risen.append(
-            (total - np.repeat(before, wide, axis=-1))
-            / np.repeat(np.add.reduceat(x, start, axis=-1), wide, axis=-1)
-        )
+        known = np.add.reduceat(x, start, axis=-1)
+        risen.append((total - np.repeat(before, wide, axis=-1)) / np.repeat(known, wide, axis=-1))
     return np.maximum.reduceat(np.abs(risen[0] - risen[1]), start, axis=-1)
 
 
@@ -133,7 +146,7 @@ def _distances(found):  # (tests, k, features): like spread everywhere, 0 where 
     )
     return np.nan_to_num(np.stack(far))
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #0a038726
+# %% ../nbs/6_monitor/23_monitor.ipynb #73c29bdf
 def _weeks(days, draws, seed):  # (draws, 14): two real weeks, joined on the same day of the week
     rng = np.random.default_rng(seed)
     second = rng.integers(days - _WEEK + 1, size=draws)
@@ -156,10 +169,8 @@ def _null(
         far, n = np.stack(far, axis=1), np.stack(n)  # (tests, looks, draws, features)
         middle.append(far.mean(axis=(1, 2)).tolist())
         reach.append((np.quantile(far, 1 - 1 / _RARE, axis=(1, 2)) - middle[-1]).tolist())
-        largest = np.maximum(
-            largest,
-            _strayed(far, n, *(np.array(x[-1])[:, None, None] for x in (middle, reach))).max(axis=(0, 1, 3)),
-        )
+        level = (np.array(x[-1])[:, None, None] for x in (middle, reach))
+        largest = np.maximum(largest, _strayed(far, n, *level).max(axis=(0, 1, 3)))
     return middle, reach, np.sort(largest).tolist()
 
 
@@ -168,7 +179,7 @@ def _strayed(far, n, middle, reach):  # distances in units of what one shift-fre
         reach, 1.5 / np.sqrt(np.maximum(n, 1))
     )  # at least the noise of n flights
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #aefac6da
+# %% ../nbs/6_monitor/23_monitor.ipynb #dd806f3a
 @dataclass(frozen=True)
 class Reference:
     """The past in a few kilobytes: how often each feature took which values, and how far shift-free weeks stray.
@@ -214,18 +225,8 @@ def reference(
     Flights of one day share its storm, so whole weeks are drawn, never flights. Raises ValueError for fewer than 28
     days, no flight or feature, moments among X, windows, bins or share that cannot be.
     """
-    if (
-        not windows
-        or not set(windows) <= set(range(1, _WEEK + 1))
-        or bins < 2
-        or not 0 < share <= 1
-        or draws < 1
-    ):
-        raise ValueError(
-            f"windows must be 1 to 7 days, bins 2, share above 0 to 1, draws 1, got {windows}, {bins}, {share}, {draws}"
-        )
-    place, _ = _checked(X, day)
-    days = int(place.max()) + 1
+    _check_terms(windows, bins, share, draws)
+    place, days = _checked(X, day)
     if days < 4 * _WEEK:
         raise ValueError(f"day must span at least 28 days, got {days}")
     cells = {str(c): _cell(X[c], c, bins) for c in X.columns}
@@ -233,7 +234,7 @@ def reference(
     null = _null(counts, cells, windows, draws, share, seed)
     return Reference(cells, counts.sum(axis=0).tolist(), days, tuple(windows), *null, share)
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #fba04e8d
+# %% ../nbs/6_monitor/23_monitor.ipynb #faebae45
 def drift(
     reference: Reference,
     X: pd.DataFrame,  # (n, k) features of the last days; further columns are ignored
@@ -248,15 +249,12 @@ def drift(
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
-    place, _ = _checked(X, day, reference.cells)
-    counts = _counted(reference.cells, X, place, int(place.max()) + 1)
-    tables = [
-        _window(reference, counts[-w:].sum(axis=0), i, level)
-        for i, w in enumerate(reference.windows)
-        if w <= len(counts)
-    ]
-    fits = [w for w in reference.windows if w <= len(counts)]
-    return pd.concat(dict(zip(fits, tables, strict=True)), names=["days", "feature"]) if fits else _nothing()
+    counts = _counted(reference.cells, X, *_checked(X, day, reference.cells))
+    fits = [(i, w) for i, w in enumerate(reference.windows) if w <= len(counts)]
+    if not fits:
+        raise ValueError(f"day must span {min(reference.windows)} days at least, got {len(counts)}")
+    tables = {w: _window(reference, counts[-w:].sum(axis=0), i, level) for i, w in fits}
+    return pd.concat(tables, names=["days", "feature"])
 
 
 def _window(reference, window, i, level):
@@ -276,13 +274,7 @@ def _few(reference, n, i):  # less than half of the usual flights: no level is k
     usual = sum(reference.counts[:first]) / reference.days * reference.windows[i] * reference.share
     return n < usual / 2
 
-
-def _nothing():
-    columns = {t: float for t in _TESTS} | {"test": str, "z": float, "p": float, "alarm": bool}
-    index = pd.MultiIndex.from_tuples([], names=["days", "feature"])
-    return pd.DataFrame({c: pd.Series(dtype=kind) for c, kind in columns.items()}).set_index(index)
-
-# %% ../nbs/6_monitor/23_monitor.ipynb #02433d83
+# %% ../nbs/6_monitor/23_monitor.ipynb #a4981ada
 _KEY = ["carrier", "flight", "origin", "scheduled"]
 
 
@@ -291,6 +283,8 @@ def _log(table, name, columns):
         raise ValueError(f"{name} must be a DataFrame, got a {type(table).__name__}")
     if lacking := [c for c in columns if c not in table]:
         raise ValueError(f"{name} lacks {', '.join(lacking)}; it has {', '.join(map(str, table.columns))}")
+    if not len(table) and name == "predictions":
+        raise ValueError("predictions must hold a prediction at least, got none")
     for c in {"scheduled", "at"} & set(columns):
         if not isinstance(table[c].dtype, pd.DatetimeTZDtype) or table[c].isna().any():
             raise ValueError(
@@ -319,21 +313,20 @@ def matched(
     """
     says = _log(predictions, "predictions", [*_KEY, "at", "version", "probability", "act"])
     came = _log(outcomes, "outcomes", [*_KEY, "arr_delay", "at"])
-    if not len(says):
-        raise ValueError("predictions must hold a prediction at least, got none")
     now = max([says["at"].max(), *came["at"]]) if now is None else pd.Timestamp(now)
-    says, came = says[says["at"] <= now], came[came["at"] <= now].sort_values("at", kind="stable")
-    says = says[says["at"] <= says.scheduled - decision.lead].sort_values("at", kind="stable")
-    says = says.drop_duplicates(_KEY, keep="last")[[*_KEY, "version", "probability", "act"]]
-    table = says.merge(
-        came.drop_duplicates(_KEY, keep="last").drop(columns="at"), "left", _KEY, indicator="came"
-    )
+    says = _last(says[says["at"] <= says.scheduled - decision.lead], now)
+    says, came = says[[*_KEY, "version", "probability", "act"]], _last(came, now)[[*_KEY, "arr_delay"]]
+    table = says.merge(came, "left", _KEY, indicator="came")
     certain, came = table.scheduled + decision.label_delay <= now, table.pop("came") == "both"
-    delay = table.pop("arr_delay").astype(float)
-    bad = (delay.isna() | (delay >= decision.late)).astype(float).where(certain & came)
-    return table.assign(bad=bad, overdue=certain & ~came, day=_local(table.scheduled - decision.lead))
+    bad = label(table, decision.late).astype(float).where(certain & came)
+    table = table.assign(bad=bad, overdue=certain & ~came, day=_local(table.scheduled - decision.lead))
+    return table.drop(columns="arr_delay")
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #25c6e9b1
+
+def _last(table, now):  # of each flight what came last by now
+    return table[table["at"] <= now].sort_values("at", kind="stable").drop_duplicates(_KEY, keep="last")
+
+# %% ../nbs/6_monitor/23_monitor.ipynb #61785a33
 def _auc(flights):  # share of (bad, good) pairs in the right order; NaN for one kind
     known = flights[flights.bad.notna()]
     rank, bad = known.groupby("day").probability.rank(), known.bad
@@ -353,30 +346,22 @@ def performance(
     _flights(flights)
     y, p, act = flights.bad, flights.probability, flights.act.astype(bool)
     saved = flight_savings(act, y.fillna(0), decision).where(y.notna())
-    each = {"flights": 1, "known": y.notna(), "overdue": flights.overdue, "acts": act, "saved": saved}
-    table = pd.DataFrame(each, flights.index).astype(float).groupby(flights.day).sum()
-    mean = (
-        pd.DataFrame({"predicted": p.where(y.notna()), "observed": y, "brier": (y - p) ** 2})
-        .groupby(flights.day)
-        .mean()
-    )
-    return (
-        table.astype({c: int for c in ("flights", "known", "overdue", "acts")})
-        .join(mean)
-        .assign(auc=_auc(flights))
-    )
+    each = {"flights": p >= 0, "known": y.notna(), "overdue": flights.overdue, "acts": act}
+    table = pd.DataFrame(each).astype(int).assign(saved=saved).groupby(flights.day).sum()
+    mean = pd.DataFrame({"predicted": p.where(y.notna()), "observed": y, "brier": (y - p) ** 2})
+    return table.join(mean.groupby(flights.day).mean()).assign(auc=_auc(flights))
 
 
 def _flights(table, name="flights"):
     _log(table, name, [*_KEY, "probability", "act", "bad", "day"])
     p = table.probability
-    if not len(table) or not ((p >= 0) & (p <= 1)).all():
+    if not len(table) or (wrong := ~p.between(0, 1)).any():
         raise ValueError(
-            f"probability of {name} must be 0 to 1 in each of at least one row, got {p[~((p >= 0) & (p <= 1))].tolist()[:1]}"
+            f"probability of {name} must be 0 to 1 in each row, got {p[wrong].tolist()[:1] if len(p) else 'no row'}"
         )
     return table
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #94b195e0
+# %% ../nbs/6_monitor/23_monitor.ipynb #bfe33ded
 _MEASURES = ("bad", "brier", "saved")
 
 
@@ -410,9 +395,9 @@ def estimate(
 ) -> pd.DataFrame:  # index day; flights, and of bad (share), brier, saved (dollars): the value, low and high
     """What the model will have saved, its Brier score and the share of bad flights, before a label is there.
 
-    From calibrated probabilities: the sum of act * (prevented * p - cost), the mean of p (1 - p). The interval is as wide
-    as past days strayed from their own estimate (a day's flights share its storm), not as wide as coins would make it. It
-    cannot see that the meaning of p has changed. Raises ValueError for fewer than 14 labelled days in the past.
+    From calibrated p: sums of act * (prevented * p - cost), means of p (1 - p). The interval is as wide as past days
+    strayed from their own estimate: a day's flights share its storm. That p has lost its meaning it cannot see.
+    Raises ValueError for fewer than 14 labelled days in the past.
     """
     sums, seen = _sums(_flights(flights), decision, False), _sums(_flights(past, "past"), decision, True)
     if len(seen) < 2 * _WEEK:
@@ -423,10 +408,8 @@ def estimate(
     table = sums[["n"]].astype(int).set_axis(["flights"], axis=1)
     for name in _MEASURES:
         ends, size = _ends(_errors(before, name), level), 1 if name == "saved" else sums.n
-        value, sd = sums[f"{name}_e"] / size, np.sqrt(sums[f"{name}_v"]) / size
-        table = table.assign(
-            **{name: value, f"{name}_low": value + ends[0] * sd, f"{name}_high": value + ends[1] * sd}
-        )
+        table[name], sd = sums[f"{name}_e"] / size, np.sqrt(sums[f"{name}_v"]) / size
+        table[f"{name}_low"], table[f"{name}_high"] = (table[name] + end * sd for end in ends)
     return table
 
 
@@ -436,48 +419,44 @@ def _ends(errors, level):  # as many past errors outside as `level` allows, one 
     tail = np.clip((1 - level) / 2 * (len(errors) + 1) / len(errors) - 1 / len(errors), 0, 0.5)
     return np.quantile(errors, [tail, 1 - tail])
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #cabc006d
+# %% ../nbs/6_monitor/23_monitor.ipynb #b98f471b
 def gap(
     flights: pd.DataFrame,  # from `matched`: the last days, as far as labels are known
     past: pd.DataFrame,  # labelled days that the model did not learn from, 28 at least
     decision: Decision,
     level: float = 0.02,  # share of weeks like the past's in which anything alarms, looked at daily
-    windows: tuple[int, ...] = (1, 7),  # labelled days together
-    draws: int = 2000,
     seed: int = 0,
-) -> pd.DataFrame:  # index days, measure; found, expected, z, p, alarm
+) -> pd.DataFrame:  # index days (1 or 7 labelled ones), measure; found, expected, z, p, alarm
     """How far bad flights (share), Brier score and savings (dollars) are from what the model promised for these flights.
 
-    `p` and `alarm` as in `drift`, against weeks made of the past's days. A window that the labelled days do not fill is
-    left out. Raises ValueError for too few past days, a level outside 0 to 1.
+    `p`, `alarm`: as in `drift`, against weeks of the past. Windows that labelled days do not fill are left out.
+    Raises ValueError for too few past days, a level outside 0 to 1.
     """
-    seen, sums = _sums(_flights(past, "past"), decision, True), _sums(_flights(flights), decision, True)
+    seen, sums = (_sums(_flights(*t), decision, True) for t in ((past, "past"), (flights,)))
     if len(seen) < 4 * _WEEK or not 0 < level < 1:
-        raise ValueError(
-            f"past must hold at least 28 labelled days, level lie in 0 to 1, got {len(seen)} and {level}"
-        )
-    weeks, rng = _weeks(len(seen), draws, seed), np.random.default_rng([seed, 2])
-    largest, rows = np.zeros(draws), {}
-    for w, name in ((w, name) for w in windows for name in _MEASURES):
-        z = _looks(seen, name, weeks, w) + rng.standard_normal((draws, _WEEK))  # other flights on such days
-        reach = np.quantile(np.abs(z), 1 - 1 / _RARE)
-        largest = np.maximum(largest, np.abs(z).max(axis=1) / reach)
+        raise ValueError(f"past must hold 28 labelled days, level be 0 to 1, got {len(seen)} and {level}")
+    weeks, largest, rows = _weeks(len(seen), 2000, seed), 0, {}
+    luck = np.random.default_rng([seed, 2]).standard_normal((2000, _WEEK))  # other flights on such days
+    for w, name in ((w, name) for w in (1, _WEEK) for name in _MEASURES):
+        z = np.abs(_looks(seen, name, weeks, w) + luck)
+        reach = np.quantile(z, 1 - 1 / _RARE)
+        largest = np.maximum(largest, z.max(axis=1) / reach)
         if len(sums) >= w:
-            last, size = sums.tail(w).sum().to_frame().T, 1 if name == "saved" else sums.n.tail(w).sum()
-            rows[w, name] = [float(last[c].iloc[0] / size) for c in (name, f"{name}_e")] + [
-                _errors(last, name)[0] / reach
-            ]
+            rows[w, name] = _found(sums.tail(w).sum().to_frame().T, name, reach)
     index = pd.MultiIndex.from_tuples(rows, names=["days", "measure"])
     table = pd.DataFrame(list(rows.values()), index, ["found", "expected", "z"], dtype=float)
-    p = (1 + draws - np.searchsorted(np.sort(largest), table.z.abs())) / (draws + 1)
+    p = (2001 - np.searchsorted(np.sort(largest), table.z.abs())) / 2001
     return table.assign(p=p, alarm=p <= level)
 
 
+def _found(last, name, reach):
+    size = 1 if name == "saved" else last.n
+    return *(float((last[c] / size).iloc[0]) for c in (name, f"{name}_e")), _errors(last, name)[0] / reach
+
+
 def _looks(sums, name, weeks, w):  # (draws, 7): errors of the windows that end on each day of the second week
-    total = [
-        np.cumsum(np.pad(sums[c].to_numpy()[weeks], ((0, 0), (1, 0))), axis=1)
-        for c in (name, f"{name}_e", f"{name}_v")
-    ]
+    each = (sums[name + end].to_numpy()[weeks] for end in ("", "_e", "_v"))
+    total = (np.cumsum(np.pad(x, ((0, 0), (1, 0))), axis=1) for x in each)
     came, expected, variance = (t[:, _WEEK + 1 :] - t[:, _WEEK + 1 - w : -w or None] for t in total)
     return (came - expected) / np.sqrt(np.maximum(variance, 1e-12))
 
@@ -541,15 +520,11 @@ def _spells(log):  # feature -> hours unchanged, hours missing, at any airport
         found[name] = _spell(origin, hour, x), _spell(origin, hour, between)
     return found
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #900a1e95
+# %% ../nbs/6_monitor/23_monitor.ipynb #927208d5
 def _rhythm(log):  # hours between calls, repeated share, hours ahead (by day), flights by day
     at, day = log["at"], _local(log.scheduled)
-    pause = (
-        np.diff(
-            np.sort(at.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("M8[s]").astype(float))
-        )
-        / 3600
-    )
+    seconds = at.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("M8[s]").astype(float)
+    pause = np.diff(np.sort(seconds)) / 3600
     ahead = ((log.scheduled - at) / pd.Timedelta("1h")).groupby(day).median()
     again = log.duplicated(_KEY).groupby(day).mean()
     return pause.max(initial=0), again, ahead, (~log.duplicated(_KEY)).groupby(day).sum()
@@ -561,8 +536,8 @@ def usual(predictions: pd.DataFrame) -> dict:
     It goes through JSON unchanged. Raises ValueError for a log without its columns, or of less than 28 days.
     """
     log = _log(predictions, "predictions", [*_KEY, "at"])
-    if not len(log) or (days := _local(log.scheduled).nunique()) < 4 * _WEEK:
-        raise ValueError(f"predictions must span at least 28 days, got {days if len(log) else 0}")
+    if (days := _local(log.scheduled).nunique()) < 4 * _WEEK:
+        raise ValueError(f"predictions must span at least 28 days, got {days}")
     pause, again, ahead, flights = _rhythm(log)
     spells = _spells(log)
     values = {c: np.unique(log[c].dropna()).tolist() for c in _UNITS if c in log}
@@ -573,7 +548,7 @@ def usual(predictions: pd.DataFrame) -> dict:
         "flights": [int(flights.min()), int(flights.max())],
     }  # fmt: skip
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #d139f8e5
+# %% ../nbs/6_monitor/23_monitor.ipynb #26355be5
 def quality(
     predictions: pd.DataFrame,  # the last day or days of the log, in the order in which they came
     usual: dict,  # from `usual`
@@ -586,10 +561,11 @@ def quality(
     again; clock: calls that run backwards, come from the future, or at another distance from the schedule.
     Raises ValueError for a log without its columns.
     """
-    log = _log(predictions, "predictions", [*_KEY, "at"])
-    now = (log["at"].max() if len(log) else pd.Timestamp.now("UTC")) if now is None else pd.Timestamp(now)
-    rows = [("silence", "", np.inf, usual["pause"], "no call at all: ask whoever sends them")]
-    if len(log):
+    if isinstance(predictions, pd.DataFrame) and not len(predictions):
+        rows = _outside("silence", [np.inf], -1, usual["pause"])
+    else:
+        log = _log(predictions, "predictions", [*_KEY, "at"])
+        now = log["at"].max() if now is None else pd.Timestamp(now)
         rows = [*_ranges(log), *_units(log, usual), *_stopped(log, usual), *_calls(log, usual, now)]
     return pd.DataFrame(rows, columns=["rule", "feature", "value", "limit", "mend"])
 
@@ -598,13 +574,8 @@ def _ranges(log):
     for name in (c for c in _ENDS if c in log):
         x, (low, high) = _floats(log[name], name), _ENDS[name]
         if (out := (x < low) | (x > high)).mean() > 1e-4:  # the weather's own contract allows as many
-            yield (
-                "range",
-                name,
-                float(out.mean()),
-                1e-4,
-                f"share outside {low:g} to {high:g}: treat as missing, ask the sender",
-            )
+            mend = f"share outside {low:g} to {high:g}: treat as missing, ask the sender"
+            yield "range", name, float(out.mean()), 1e-4, mend
 
 
 def _units(log, usual):
@@ -615,13 +586,8 @@ def _units(log, usual):
             continue
         fits, raw = {way: _fits(x * a + b, seen) for way, a, b in _UNITS[name]}, _fits(x, seen)
         if fits[way := max(fits, key=fits.get)] - raw > 0.3:
-            yield (
-                "unit",
-                name,
-                fits[way],
-                raw + 0.3,
-                f"{way}: convert it back, the share of familiar values rises from {raw:.0%}",
-            )
+            mend = f"{way}: convert it back, the share of familiar values rises from {raw:.0%}"
+            yield "unit", name, fits[way], raw + 0.3, mend
 
 
 def _fits(x, seen):  # share of values that are among those seen
@@ -631,111 +597,89 @@ def _fits(x, seen):  # share of values that are among those seen
 
 
 def _stopped(log, usual):
+    says = "at an airport: mend the feed, until then treat as missing"
     for name, hours in _spells(log).items():
         for rule, found, what in zip(("stuck", "gone"), hours, ("unchanged", "missing"), strict=True):
             if name in usual[rule] and found > (limit := max(1.5 * usual[rule][name], 5)):
-                yield (
-                    rule,
-                    name,
-                    float(found),
-                    limit,
-                    f"hours {what} at an airport: mend the feed, until then treat as missing",
-                )
+                yield rule, name, float(found), limit, f"hours {what} {says}"
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #6ca4011e
+# %% ../nbs/6_monitor/23_monitor.ipynb #74c3b9e8
+_SAYS = {
+    "silence": "hours without a call: ask whoever sends them",
+    "repeated": "share of flights sent again: the last in time counts, tell the sender",
+    "clock": "share of calls that run backwards or come from the future: set the clock",
+    "ahead": "hours between call and schedule (median): set the clock",
+    "volume": "flights of a day: does a feed lack, or send twice?",
+}
+
+
 def _calls(log, usual, now):
     pause, again, ahead, flights = _rhythm(log)
     pause, late = max(pause, (now - log["at"].max()) / pd.Timedelta("1h")), (log["at"] > now).mean()
     back = (log["at"].diff() < -pd.Timedelta("1min")).mean()
-    if pause > (limit := 1.25 * usual["pause"]):
-        yield "silence", "", float(pause), limit, "hours without a call: ask whoever sends them"
-    if again.max() > (limit := 1.25 * usual["again"] + 0.01):
-        yield (
-            "repeated",
-            "",
-            float(again.max()),
-            limit,
-            "share of flights sent again: the last in time counts, tell the sender",
-        )
-    if back > 1e-3 or late > 0:
-        yield (
-            "clock",
-            "",
-            float(max(back, late)),
-            0.0,
-            "share of calls that run backwards or come from the future: set the clock",
-        )
-    low, high = usual["ahead"][0] - 0.25, usual["ahead"][1] + 0.25
-    for odd in ahead[(ahead < low) | (ahead > high)]:
-        yield (
-            "clock",
-            "",
-            float(odd),
-            low if odd < low else high,
-            "hours between call and schedule (median): set the clock",
-        )
-    for day, count in flights[flights.index < _local(pd.Series([now]))[0]].items():
-        low, high = 0.75 * usual["flights"][0], 1.25 * usual["flights"][1]
-        if not low <= count <= high:
-            yield (
-                "volume",
-                "",
-                float(count),
-                low if count < low else high,
-                f"flights on {day:%Y-%m-%d}: does a feed lack, or send twice?",
-            )
+    yield from _outside("silence", [pause], -1, 1.25 * usual["pause"])
+    yield from _outside("repeated", [again.max()], -1, 1.25 * usual["again"] + 0.01)
+    yield from _outside("clock", [back if back > 1e-3 else 0, late], -1, 0)
+    yield from _outside("clock", ahead, usual["ahead"][0] - 0.25, usual["ahead"][1] + 0.25, "ahead")
+    whole = flights[flights.index < _local(pd.Series([now]))[0]]
+    yield from _outside("volume", whole, 0.75 * usual["flights"][0], 1.25 * usual["flights"][1])
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #3e7efc15
+
+def _outside(rule, values, low, high, says=None):
+    for x in values:
+        if not low <= x <= high:
+            yield rule, "", float(x), float(low if x < low else high), _SAYS[says or rule]
+
+# %% ../nbs/6_monitor/23_monitor.ipynb #fade74f4
 def gauges(
     drift: pd.DataFrame | None = None,  # what the function of that name gave, each
     quality: pd.DataFrame | None = None,
     performance: pd.DataFrame | None = None,
     estimate: pd.DataFrame | None = None,
 ) -> str:
-    """Prometheus gauges of the last look, in its text format: how far features moved, what is broken, the last day."""
+    """Prometheus gauges in its text format: how far features moved, broken rules, the last day (savings in dollars)."""
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
     registry = CollectorRegistry()
-
-    def gauge(name, text, labels, rows):
-        made = Gauge(f"mlcourse_{name}", text, labels, registry=registry)
+    for name, labels, rows in _gauged(drift, quality, performance, estimate):
+        made = Gauge(f"mlcourse_{name}", f"{name} of the last look", labels, registry=registry)
         for *values, x in rows:
-            made.labels(*map(str, values)).set(float(x)) if labels else made.set(float(x))
-
-    if drift is not None:
-        for c in (*_TESTS, "z", "p", "alarm"):
-            rows = [(*at, x) for at, x in drift[c].items() if pd.notna(x)]
-            gauge(f"drift_{c}", f"{c} of a feature against the reference", ["days", "feature"], rows)
-    if quality is not None:
-        gauge(
-            "broken",
-            "Broken rules of data quality",
-            ["rule", "feature"],
-            [(r.rule, r.feature, 1) for r in quality.itertuples()],
-        )
-    for name, table in {"day": performance, "estimate": estimate}.items():
-        if table is not None and len(table):
-            rows = [(c, x) for c, x in table.iloc[-1].items()]
-            gauge(name, f"Last day: {name} by measure; savings in dollars", ["measure"], rows)
+            made.labels(*map(str, values)).set(float(x))
     return generate_latest(registry).decode()
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #b18fd139
+
+def _gauged(drift, quality, performance, estimate):
+    if drift is not None:
+        for c in (*_TESTS, "z", "p", "alarm"):
+            yield f"drift_{c}", ["days", "feature"], [(*at, x) for at, x in drift[c].items() if pd.notna(x)]
+    if quality is not None:
+        yield "broken", ["rule", "feature"], [(r.rule, r.feature, 1) for r in quality.itertuples()]
+    for name, table in {"day": performance, "estimate": estimate}.items():
+        if table is not None and len(table):
+            yield name, ["measure"], [(c, x) for c, x in table.iloc[-1].items()]
+
+# %% ../nbs/6_monitor/23_monitor.ipynb #1f622a69
 _STYLE = """:root { color-scheme: light dark } body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 62rem;
 padding: 1rem } svg { width: 100%; height: auto; background: #fff } table { border-collapse: collapse; font-size: .9rem }
 .wide { overflow-x: auto } th, td { padding: .2rem .8rem .2rem 0; text-align: left; border-bottom: 1px solid #8885 }
 td { font-variant-numeric: tabular-nums } .bad { border-left: .3rem solid #d55e00; padding-left: .8rem }
 .good { border-left: .3rem solid #009e73; padding-left: .8rem } figure { margin: 1.5rem 0 } caption { text-align: left }"""
 
+_PAGE = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
+<title>{title}</title><style>{style}</style><body><h1>{title}</h1>{body}</body></html>"""
+
+
+def _cell_text(x):
+    if isinstance(x, float):
+        return "" if np.isnan(x) else f"{x:,.4g}"
+    return f"{x:%Y-%m-%d}" if isinstance(x, pd.Timestamp) else x
+
 
 def _rows(table, caption):
-    shown = table.reset_index().map(
-        lambda x: (
-            f"{x:,.4g}" if isinstance(x, float) else f"{x:%Y-%m-%d}" if isinstance(x, pd.Timestamp) else x
-        )
-    )
-    body = shown.drop(columns="index", errors="ignore").to_html(index=False, border=0, escape=True, na_rep="")
-    body = body.replace("<thead>", f"<caption>{escape(caption)}</caption><thead>", 1)
-    return f'<div class=wide tabindex=0 role=region aria-label="{escape(caption)}">{body}</div>'
+    shown, name = table.reset_index().map(_cell_text).drop(columns="index", errors="ignore"), escape(caption)
+    body = shown.to_html(index=False, border=0, escape=True, na_rep="")
+    body = body.replace("<thead>", f"<caption>{name}</caption><thead>", 1)
+    return f'<div class=wide tabindex=0 role=region aria-label="{name}">{body}</div>'
 
 
 def _figure(title, says, draw, table):
@@ -747,17 +691,14 @@ def _figure(title, says, draw, table):
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
         drawing = Figure(figsize=(9, 3), layout="constrained")
         draw(drawing.subplots())
-        drawing.savefig(
-            stream := io.StringIO(),
-            format="svg",
-            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
-        )
+        unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        drawing.savefig(stream := io.StringIO(), format="svg", metadata=unsaid)
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(says)}"', 1)
     numbers = f"<details><summary>The numbers of this plot</summary>{_rows(table, title)}</details>"
     return f"<figure><h2>{escape(title)}</h2>{svg}<figcaption>{escape(says)}{numbers}</figcaption></figure>"
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #4a376b86
+# %% ../nbs/6_monitor/23_monitor.ipynb #78e5c83b
 def report(
     drift: pd.DataFrame,  # what the function of that name gave, each
     quality: pd.DataFrame,
@@ -769,73 +710,42 @@ def report(
     """One HTML page that stands by itself: what needs an answer first, then money and labels by day, then every number."""
     moved = drift[drift.alarm].sort_values("z", ascending=False)
     off = gap[gap.alarm] if gap is not None else pd.DataFrame()
-    count = len(quality) + len(moved) + len(off)
-    says = (
-        f"{len(quality)} broken rules, {len(moved)} drift alarms, {len(off)} broken promises"
-        if count
-        else "Nothing to answer"
-    )
-    page = [f"<h1>{escape(title)}</h1><p class={'bad' if count else 'good'}><strong>{says}.</strong></p>"]
-    tables = {
-        "Broken rules of data quality": quality,
-        "Drift alarms, furthest first": moved,
-        "Broken promises of the model": off,
-    }
-    page += [_rows(t, caption) for caption, t in tables.items() if len(t)]
+    found = {"broken rules": quality, "drift alarms": moved, "broken promises": off}
+    says = ", ".join(f"{len(t)} {name}" for name, t in found.items())
+    page = [f"<p class={'bad' if any(map(len, found.values())) else 'good'}><strong>{says}.</strong></p>"]
+    page += [_rows(t, name.capitalize()) for name, t in found.items() if len(t)]
     page += [_money(performance, estimate), _labels(performance)]
     page += [f"<details><summary>All features</summary>{_rows(drift, 'Every feature and window')}</details>"]
-    head = f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>{escape(title)}</title>"
-    return f"{head}<style>{_STYLE}</style><body>{''.join(page)}</body></html>"
+    return _PAGE.format(title=escape(title), style=_STYLE, body="".join(page))
 
 
 def _money(performance, estimate):
     def draw(ax):
         ax.bar(performance.index, performance.saved / 1e3, color="#0072B2", label="known labels")
         if estimate is not None:
-            ax.fill_between(
-                estimate.index,
-                estimate.saved_low / 1e3,
-                estimate.saved_high / 1e3,
-                color="#E69F00",
-                alpha=0.4,
-                label="estimate before labels",
-            )
-        ax.set(ylabel="saved (thousand $)"), ax.legend(frameon=False)
+            ends = estimate.saved_low / 1e3, estimate.saved_high / 1e3
+            ax.fill_between(estimate.index, *ends, color="#E69F00", alpha=0.4, label="estimate before labels")
+        ax.set(ylabel="saved (thousand $)"), ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
-    known, all_of = int(performance.known.sum()), int(performance.flights.sum())
-    says = f"${performance.saved.sum():,.0f} saved on {known:,} flights with a label, of {all_of:,}."
+    known, table = performance.known > 0, performance[["flights", "known", "saved"]]
+    says = f"${table.saved.sum():,.0f} saved on {table.known.sum():,} flights with a label, of {table.flights.sum():,}."
     if estimate is not None:
-        inside = performance.saved.between(estimate.saved_low, estimate.saved_high)[performance.known > 0]
+        table = table.join(estimate.filter(like="saved_"))
+        inside = table.saved.between(table.saved_low, table.saved_high)[known]
         says += f" {inside.sum()} of {len(inside)} days with labels lie inside the estimate's interval."
-    table = performance[["flights", "known", "saved"]]
-    return _figure(
-        "Dollars saved by day",
-        says,
-        draw,
-        table if estimate is None else table.join(estimate.filter(like="saved_")),
-    )
+    return _figure("Dollars saved by day", says, draw, table)
 
 
 def _labels(performance):
-    parts = performance[["known", "overdue"]].assign(
-        young=performance.flights - performance.known - performance.overdue
-    )
+    young = performance.flights - performance.known - performance.overdue
+    parts = performance[["known", "overdue"]].assign(**{"not yet certain": young})
 
     def draw(ax):
-        bottom = 0
-        for (name, n), colour, hatch in zip(
-            parts.items(), ("#009E73", "#D55E00", "#BBBBBB"), ("", "xx", "//"), strict=True
-        ):
-            ax.bar(
-                parts.index,
-                n,
-                bottom=bottom,
-                color=colour,
-                hatch=hatch,
-                label={"young": "not yet certain"}.get(name, name),
-            )
+        bottom, looks = 0, zip(("#009E73", "#D55E00", "#BBBBBB"), ("", "xx", "//"), strict=True)
+        for (name, n), (colour, hatch) in zip(parts.items(), looks, strict=True):
+            ax.bar(parts.index, n, bottom=bottom, color=colour, hatch=hatch, label=name)
             bottom = bottom + n
-        ax.set(ylabel="flights"), ax.legend(frameon=False, ncols=3)
+        ax.set(ylabel="flights"), ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 
-    says = ", ".join(f"{n:,} {name}" for name, n in parts.sum().rename({"young": "not yet certain"}).items())
-    return _figure("Labels: what is known, overdue, not yet certain", f"Flights: {says}.", draw, parts)
+    says = ", ".join(f"{n:,} {name}" for name, n in parts.sum().items())
+    return _figure("Labels by day", f"Flights: {says}.", draw, parts)
