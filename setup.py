@@ -14,14 +14,15 @@ cfg = ini["DEFAULT"]
 
 
 class WithLessons(build_py):
-    """Put the lessons into the wheel as mlcourse/nbs, so that `mlcourse learn` needs no clone."""
+    """Put lessons and `deploy` into the wheel as mlcourse/nbs and mlcourse/deploy: the course needs no clone."""
 
     def run(self):
         super().run()
         if self.editable_mode:
             return
-        for src in [*ROOT.glob("nbs/**/*.ipynb"), ROOT / "nbs" / "matplotlibrc"]:
-            if not any(part.startswith((".", "_")) for part in src.relative_to(ROOT).parts):
+        for src in [*ROOT.glob("nbs/**/*.ipynb"), *ROOT.glob("nbs/matplotlibrc"), *ROOT.glob("deploy/**/*")]:
+            hidden = any(part.startswith((".", "_")) for part in src.relative_to(ROOT).parts)
+            if src.is_file() and not hidden:
                 dst = Path(self.build_lib) / "mlcourse" / src.relative_to(ROOT)
                 dst.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(src, dst)

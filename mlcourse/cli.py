@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,7 +19,8 @@ from rich.text import Text
 
 import mlcourse
 from mlcourse.folder import Stop, course, find, lay, lessons, plain, restore
-from mlcourse.jupyter import code, execute, fault, serve
+from mlcourse.jupyter import code, execute, fault
+from mlcourse.jupyter import serve as open_lab
 
 NOT_RUN = {"outcome": "not run", "message": "Its check was not reached."}
 COLOURS = {"passed": "green", "fragile": "yellow", "not yet": "red"}
@@ -120,7 +121,7 @@ def learn(
             f"The course has a newer version of {_count(done['waiting'], 'file')}: `mlcourse update` brings it."
         )
     if start:
-        serve(root, browser, port, _open)
+        open_lab(root, browser, port, _open)
         _print(f"JupyterLab is stopped. Your work is in {root}.")
 
 
@@ -268,6 +269,86 @@ def _stages() -> Iterator[Callable[..., None]]:
 def _stage_line(stage: str, state: str, seconds: float = 0, why: str = "", **_: object) -> None:
     if state in ("done", "up to date"):
         _print(f"{stage:<9} {f'{seconds:6.1f} s  {why}' if why else state}")
+
+
+@app.command()
+def serve(
+    dir: Dir = None,
+    registry: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MLCOURSE_REGISTRY",
+            help="Folder or address; else registry in the course folder, or mlcourse-registry.",
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(envvar="MLCOURSE_MODEL", help="Which model of the registry.")
+    ] = "bad-flights",
+    alias: Annotated[
+        str, typer.Option(envvar="MLCOURSE_ALIAS", help="The version it points to answers.")
+    ] = "champion",
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MLCOURSE_LOG", help="The prediction log; else predictions.db beside the registry."
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(envvar="MLCOURSE_HOST", help="0.0.0.0 in a container.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="MLCOURSE_PORT", min=0, max=65535, help="0: a free one.")
+    ] = 8000,
+) -> None:
+    """Answer over HTTP with the registry's model; MLCOURSE_API_KEY sets a key that callers must send.
+
+    A finished `mlcourse run` is registered first if the registry has no such model yet."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from mlcourse.registry import Registry
+    from mlcourse.serve import Service, listen
+
+    root = _root(dir)
+    where = registry or str(root / "registry" if root else Path("mlcourse-registry").resolve())
+    store = Registry(where)
+    _filled(store, name, alias, root / "run" if root else Path("mlcourse-run"))
+    key = os.environ.get("MLCOURSE_API_KEY") or None
+    place = log or (Path("predictions.db") if "://" in where else Path(where, "predictions.db"))
+    listen(Service(store, name, place, alias=alias, key=key), host, port)
+
+
+def _filled(registry: Any, name: str, alias: str, place: Path) -> None:
+    # A registry without the model takes it from a finished run.
+    from mlcourse.registry import Refused
+
+    try:
+        registry.current(name, alias)
+    except ValueError as error:
+        if not (place / "model_card.md").is_file():
+            raise Stop(
+                f"{error}. Run `mlcourse run` first: `mlcourse serve` then takes what it made.", 2
+            ) from error
+        try:
+            _print(f"Version {_register(registry, name, place)} of {name} is registered from {place}.")
+        except Refused as refused:
+            raise Stop(str(refused), 2) from refused
+
+
+def _register(registry: Any, name: str, place: Path) -> str:
+    # A finished run as a new version, promoted if its gate passed; where it comes from is what the run recorded.
+    import pandas as pd
+
+    from mlcourse.run import RECORD, unpack
+
+    record, evaluation, decision = (unpack(place / f) for f in (RECORD, "evaluation.json", "decision.json"))
+    features = unpack(place / "features.parquet")
+    hashes = record["validate"]["saw"]["data"] | {
+        f: sha for done in record.values() for f, sha in done["made"].items()
+    }
+    version = registry.save(
+        unpack(place / "model.skops"), name, example=features.iloc[:: max(1, len(features) // 1000)],
+        lineage={"seed": record["train"]["saw"]["seed"], **hashes},
+        metrics={row["score"]: row["value"] for row in evaluation["scores"]["model"]},
+        card=unpack(place / "model_card.md"), gate=pd.DataFrame(decision["gate"]).set_index("check"),
+    )  # fmt: skip
+    return registry.promote(name, version)
 
 
 @app.command()
