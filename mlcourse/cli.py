@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 import mlcourse
-from mlcourse.folder import Stop, course, find, lay, lessons, plain, restore
+from mlcourse.folder import Stop, course, find, lay, lessons, plain, restore, write
 from mlcourse.jupyter import code, execute, fault
 from mlcourse.jupyter import serve as open_lab
 
@@ -349,6 +349,80 @@ def _register(registry: Any, name: str, place: Path) -> str:
         card=unpack(place / "model_card.md"), gate=pd.DataFrame(decision["gate"]).set_index("check"),
     )  # fmt: skip
     return registry.promote(name, version)
+
+
+@app.command()
+def simulate(
+    url: Annotated[
+        str | None, typer.Option(help="Your service's address; else the course's own, without HTTP.")
+    ] = None,
+    scenario: Annotated[
+        str, typer.Option(help="calm, summer, feeds, chaos, or drawn: any, from the seed.")
+    ] = "calm",
+    days: Annotated[int, typer.Option(min=1, max=184, help="From 1 July 2013 on.")] = 184,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same score, to the cent.")] = 0,
+    operator: Annotated[
+        str, typer.Option(help="careful, nothing, last-month, nightly, MODULE:CLASS or http://…")
+    ] = "careful",
+    out: Annotated[
+        Path, typer.Option(help="Folder of the post-mortem, and of what a run goes on from.")
+    ] = Path("mlcourse-simulate"),
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that an answer may take.")] = 10.0,
+    nightly: Annotated[bool, typer.Option(help="Compare with 'retrain every night' too: minutes.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page to watch; 0: a free one.")] = 0,
+) -> None:
+    """Play the second half of 2013 against a service, with incidents, and score it and its operator in money.
+
+    MLCOURSE_API_KEY is sent along. A run that was stopped goes on when started again."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from mlcourse import live
+    from mlcourse import simulate as sim
+
+    try:
+        sim.calendar(scenario, seed, days)
+        key = os.environ.get("MLCOURSE_API_KEY", "")
+        sys.path.insert(0, os.getcwd())  # MODULE:CLASS of one's own
+        world = sim.real_world()
+        service = sim.HttpService(url, seconds=timeout, key=key) if url else sim.InProcess(world)
+        policy, model = sim.operator_named(operator, world), sim.champion(world)
+        out.mkdir(parents=True, exist_ok=True)
+        journal = out / f"{scenario}-{seed}-{days}-{'http' if url else 'own'}.jsonl"
+        with live.web(port) as (page, publish), _screen(live, publish, page) as tell:
+            score = sim.play(service, policy, scenario, seed, days, world, tell, journal, model)
+        names = ["nothing", "last-month", *["nightly"] * nightly, "careful", "oracle"]
+        others = sim.references(scenario, seed, days, world, tuple(names))
+    except ValueError as error:
+        raise Stop(f"{error}.", 2) from error
+    write(out / "score.json", live.as_json(score).encode())
+    write(out / "post-mortem.html", live.postmortem(score, others).encode())
+    journal.unlink(missing_ok=True)
+    rows = live.compared([score, *others])
+    table = _table(*rows[0])
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    _print(table)
+    for text in score.told[:5]:
+        _print(text)
+    _print(f"The post-mortem: {out / 'post-mortem.html'}")
+
+
+@contextmanager
+def _screen(live: Any, publish: Callable, page: str) -> Iterator[Callable]:
+    # Every day to the page and to the terminal; where nobody watches, a line a month.
+    from rich.live import Live
+
+    if not Console().is_terminal:
+
+        def tell(now: dict) -> None:
+            publish(now)
+            if now["day"] % 30 == 0:
+                _print(f"day {now['day']:>3}  {now['money']:>14,.0f} dollars")
+
+        yield tell
+        return
+    _print(f"The same as a page: {page}")
+    with Live(refresh_per_second=8) as screen:
+        yield lambda now: (publish(now), screen.update(live.view(now)))
 
 
 @app.command()
