@@ -8,7 +8,7 @@ __all__ = ['WATCH', 'SENT', 'INCIDENTS', 'DECOYS', 'SCENARIOS', 'PRICES', 'FEEDS
            'Service', 'Operator', 'champion', 'InProcess', 'Score', 'play', 'HttpService', 'Nothing', 'LastMonth',
            'Nightly', 'Oracle', 'Careful', 'Webhook', 'operator_named', 'references']
 
-# %% ../nbs/6_monitor/26_simulate.ipynb #579a41b5
+# %% ../nbs/6_monitor/26_simulate.ipynb #e5b4d152
 import http.client
 import importlib
 import json
@@ -32,6 +32,7 @@ from .features import FEATURES, FlightFeatures
 from .frame import Decision, scheduled
 from .models import make_model
 from .monitor import matched, quality, usual
+from .retrain import Trigger, contradicted, duel
 
 # %% ../nbs/6_monitor/26_simulate.ipynb #73329f05
 WATCH = 360  # minutes: the operator looks every six hours
@@ -138,7 +139,7 @@ class _Rates:
             out[:, j] = np.where(n > 0, own, bad[seen].mean() if len(seen) else np.nan)[code[rows]]
         return out
 
-# %% ../nbs/6_monitor/26_simulate.ipynb #72c8c39f
+# %% ../nbs/6_monitor/26_simulate.ipynb #06802715
 class Answers(NamedTuple):
     """What came back for each flight sent, (n,) arrays: NaN and a fault where nothing usable did; waits are virtual seconds."""
 
@@ -147,17 +148,19 @@ class Answers(NamedTuple):
     version: np.ndarray
     fault: np.ndarray  # "" where all is well
     wait: np.ndarray
+    shadow: np.ndarray  # what a challenger would have said, NaN where there is none
 
 
-def _answers(p, act, version="", fault=""):
-    full = lambda text: np.full(len(p), text, object)
-    return Answers(np.array(p, float), np.array(act, bool), full(version), full(fault), np.full(len(p), 0.05))
+def _answers(p, act, version="", shadow=np.nan):
+    full = lambda value, kind: np.full(len(p), value, kind)
+    return Answers(np.array(p, float), np.array(act, bool), full(version, object), full("", object), full(0.05, float),
+                   np.broadcast_to(shadow, len(p)).astype(float))  # fmt: skip
 
 
-def _failed(answers, rows, fault, wait=0.05):  # the same answers without those of `rows`
-    p, act, version, faults, waits = (column.copy() for column in answers)
-    p[rows], act[rows], faults[rows], waits[rows] = np.nan, False, fault, wait
-    return Answers(p, act, version, faults, waits)
+def _failed(answers, rows, text, seconds=0.05):  # the same answers without those of `rows`
+    probability, act, _, fault, wait, _ = columns = [column.copy() for column in answers]
+    probability[rows], act[rows], fault[rows], wait[rows] = np.nan, False, text, seconds
+    return Answers(*columns)
 
 # %% ../nbs/6_monitor/26_simulate.ipynb #95811e18
 @dataclass(frozen=True)
@@ -441,14 +444,14 @@ PRICES = {  # dollars: assumptions of the desk, as `act_cost`
 FEEDS = ("schedule", "plane", "weather", "airport", "rates", "labels", "service")
 MEND, _NEVER = 2, 1e12  # watches from order to repair; the minute at which what is held back comes
 
-# %% ../nbs/6_monitor/26_simulate.ipynb #c64bdc7a
+# %% ../nbs/6_monitor/26_simulate.ipynb #01d64719
 @dataclass(frozen=True, eq=False)
 class Observation:
     """What production shows at the end of a watch, and no more: the flights sent and answered, outcomes that arrived."""
 
     watch: int
     now: pd.Timestamp  # UTC
-    requests: pd.DataFrame  # SENT as it was sent, at (UTC), probability, act, version, fault, wait (seconds)
+    requests: pd.DataFrame  # SENT as it was sent, at (UTC), and the columns of Answers
     outcomes: pd.DataFrame  # carrier, flight, origin, scheduled, arr_delay as reported
     off: tuple  # groups switched off
     rule: bool  # whether the rule decides, and not the model
@@ -671,7 +674,7 @@ def champion(world: World, rows: int = 40_000, seed: int = 0, **params: object) 
     some = np.sort(np.random.default_rng(seed).permutation(known)[:rows])
     return _fit(world.sent.iloc[some], world.bad[some], seed, **{"max_iter": 60} | params)
 
-# %% ../nbs/6_monitor/26_simulate.ipynb #1553c802
+# %% ../nbs/6_monitor/26_simulate.ipynb #ec5a6b77
 class _Retrains:
     # What an in-process service learns anew, from what it was sent and told
     def retrain(self, now: int, without: str = "") -> str:
@@ -709,7 +712,8 @@ class InProcess(_Retrains):
         p = self.models[self.live[-1]].predict(sent) if len(sent) else np.empty(0)
         self.place |= {key: (len(self.log), i) for i, key in enumerate(_keys(sent))}
         self.log.append(sent)
-        return _answers(p, p > self.world.decision.break_even, self.live[-1])
+        q = self.models[newest].predict(sent) if (newest := [*self.models][-1]) not in self.live and len(sent) else np.nan
+        return _answers(p, p > self.world.decision.break_even, self.live[-1], q)
 
     def outcomes(self, outcomes: pd.DataFrame) -> str:
         """Take in labels."""
@@ -1047,7 +1051,7 @@ class _Remote:
         """Let the trainer move the alias back, and tell the service."""
         return self._with(lambda: self.trainer and self.trainer.roll_back())
 
-# %% ../nbs/6_monitor/26_simulate.ipynb #a852dc81
+# %% ../nbs/6_monitor/26_simulate.ipynb #3fab8eee
 class HttpService(_Remote):
     """Any service that meets the contract, at an address: what does not come in time and as agreed is a fault, told.
 
@@ -1062,11 +1066,12 @@ class HttpService(_Remote):
     def predict(self, sent: pd.DataFrame) -> Answers:
         """Answers to all flights of a watch."""
         whole, down = _answers(np.full(len(sent), np.nan), np.zeros(len(sent))), ""
+        flights = _as_json(sent)
         for rows in _batches(sent["at"].to_numpy() // 15):
             try:
                 if down:
                     raise OSError(down)
-                said = self.line.post("/predict", {"flights": _as_json(sent.iloc[rows])})
+                said = self.line.post("/predict", {"flights": [flights[i] for i in rows]}, self.key)
                 found = _read(said, len(rows))
             except (OSError, http.client.HTTPException, ValueError) as error:
                 down = down or ("" if isinstance(error, ValueError) else str(error))
@@ -1132,25 +1137,27 @@ class Oracle:
         return [Action(*i.remedy, why=i.name) for i in self.hidden.incidents
                 if i.start - early.get(i.remedy[0], 9999) == seen.watch]  # fmt: skip
 
-# %% ../nbs/6_monitor/26_simulate.ipynb #af3b421f
+# %% ../nbs/6_monitor/26_simulate.ipynb #46d39032
 class _Memory:
     # What an operator keeps in mind, ten days long: flights as sent and answered, outcomes as reported
     def __init__(self, decision, watches=40):
         self.decision, self.watches, self.requests, self.outcomes = decision, watches, [], []
 
     def take(self, seen):
-        self.requests = [*self.requests, seen.requests][-self.watches :]
+        ours = seen.requests[seen.requests.flight < 9000]  # no flight of this timetable has such a number
+        self.requests = [*self.requests, ours][-self.watches :]
         self.outcomes = [*self.outcomes, seen.outcomes.assign(at=seen.now)][-self.watches :]
 
     def log(self, watches):  # as the service's own log has it
         return pd.concat(self.requests[-watches:], ignore_index=True)
 
-    def labelled(self, now):  # flights and what is known of them by now
+    def labelled(self, now, says="probability"):  # flights, what was said of them, and what is known by now
         log = self.log(self.watches)
-        log = log[log.probability.notna() & (log.version != "rule")]
-        return matched(log, pd.concat(self.outcomes, ignore_index=True), self.decision, now) if len(log) else None
+        log = log[log[says].notna() & (log.version != "rule")]
+        told = pd.concat(self.outcomes, ignore_index=True)
+        return matched(log.assign(probability=log[says]), told, self.decision, now) if len(log) else None
 
-# %% ../nbs/6_monitor/26_simulate.ipynb #7378613a
+# %% ../nbs/6_monitor/26_simulate.ipynb #271c81ab
 def _service_trouble(seen):  # what the answers themselves say
     asked = seen.requests
     if len(asked) < 20 or (missing := asked.probability.isna().mean()) < 0.1:
@@ -1171,12 +1178,12 @@ def _versions(seen):
 
 
 def _board_trouble(log):  # the airport's board counts the flights of three hours; the requests tell them too
-    clock, at = (log[name].dt.tz_localize(None).to_numpy().astype("M8[m]").astype(int) for name in ("scheduled", "at"))
+    at = log["at"].dt.tz_localize(None).to_numpy().astype("M8[m]").astype(int)
     one, origin = ~log.duplicated(list(_KEY)).to_numpy(), log.origin.to_numpy()
     late, off, count = at >= at.max() - WATCH, 0, 0
     for airport in set(origin):
         mine, quarter = origin == airport, at[late & (origin == airport)] // 15 * 15
-        due = np.sort(clock[mine & one])
+        due = np.sort(at[mine & one] + _LEAD)  # not `scheduled`: a clock may be wrong
         due = np.searchsorted(due, quarter, "right") - np.searchsorted(due, quarter - 180, "right")
         shown = log.airport_flights_3h.to_numpy()[late & mine]
         off, count = off + (~(abs(shown - due) <= 3 + 0.1 * due)).sum(), count + len(due)
@@ -1210,23 +1217,35 @@ def _score_trouble(seen, memory):  # a version that nobody ordered, and that act
     if len(strange) > 100 and strange.act.mean() > max(2 * ours.act.mean(), 0.35):
         yield Action("roll back", "", f"version {strange.version.iloc[0]} acts on {strange.act.mean():.0%} of the flights")
 
-# %% ../nbs/6_monitor/26_simulate.ipynb #007327de
+# %% ../nbs/6_monitor/26_simulate.ipynb #fc9658c1
 def _label_trouble(flights, now):  # outcomes that do not come, or cannot be
     age = now - flights.scheduled
     due = flights[(age > pd.Timedelta("19h")) & (age < pd.Timedelta("61h"))]
     if len(due) > 200 and due.overdue.mean() > 0.5:
         yield "late", Action("mend", "labels", f"{due.overdue.mean():.0%} of the outcomes of two days have not come")
     new = flights[flights.bad.notna() & (age < pd.Timedelta("72h"))]
-    excess = (new.bad - new.probability).groupby(new.origin).agg(["mean", "size"]).query("size >= 100")["mean"].sort_values()
-    if len(excess) > 1 and excess.iloc[-1] > 0.3 and excess.iloc[-2] < 0.15:
-        yield "poisoned", Action("mend", "labels", f"at {excess.index[-1]} {excess.iloc[-1]:.0%} more flights are called bad than the model says")
+    for odd in contradicted(new).itertuples():
+        yield "poisoned", Action("mend", "labels", f"{odd.day:%d %B}: at {odd.origin} {odd.excess:.0%} more flights are called bad than expected")
     old = flights[flights.bad.notna()]
     ratio = old.groupby("act")[["bad", "probability"]].sum()
     ratio = (ratio.bad / ratio.probability).reindex([False, True])
     if old.act.sum() >= 150 and ratio[True] < 0.55 < 0.7 < ratio[False]:
         yield "feedback", Action("mend", "labels", f"of the flights acted on, {ratio[True]:.0%} of those expected are called bad")
 
-# %% ../nbs/6_monitor/26_simulate.ipynb #b03d1030
+# %% ../nbs/6_monitor/26_simulate.ipynb #7e2295d8
+def _renew(careful, seen, flights):  # retrain for a reason; promote what saves more on the same days, for certain
+    if seen.watch == careful.trial + careful.memory.watches and careful.trial > 0:
+        other = careful.memory.labelled(seen.now, "shadow")
+        if other is not None:
+            both = flights.merge(other[[*_KEY, "probability"]], "inner", list(_KEY), suffixes=("", "_new"))
+            found = duel(both, both.probability, both.probability_new, careful.memory.decision)
+            if found.low > 0:
+                yield "promote", Action("promote", "", f"saves {found.low:,.0f} dollars a day more at least")
+    if reason := careful.trigger.reason(seen.now, careful.trained):
+        careful.trained, careful.trial = [*careful.trained, seen.now], seen.watch
+        yield "retrain", Action("retrain", ",".join(careful.odd), reason)
+
+
 @cache
 def _past(world):  # what the past looked like, for `monitor.quality`
     sent = world.sent.iloc[: world.past]
@@ -1242,6 +1261,7 @@ class Careful:
     def __init__(self, world: World):
         self.usual, self.names = _past(world)
         self.memory, self.muted, self.asleep = _Memory(world.decision), {}, 0
+        self.trigger, self.trained, self.trial, self.odd = Trigger(price=PRICES["retrain"]), [_moments([world.start])[0]], -1, []
 
     def watch(self, seen: Observation) -> list:
         """Mends and roll backs that evidence asks for; nothing is ordered twice for the same evidence."""
@@ -1259,8 +1279,9 @@ class Careful:
         if seen.watch % 2:
             found += [*_data_trouble(log, self.usual, seen.now), *_name_trouble(seen.requests, self.names)]
         if seen.watch % 4 == 3 and (flights := self.memory.labelled(seen.now)) is not None:
-            known = _label_trouble(flights, seen.now)
-        return [(action.target, action) for action in found] + list(known)
+            known = [*_label_trouble(flights, seen.now), *_renew(self, seen, flights)]
+            self.odd += sorted({f"{day:%Y-%m-%d}/{day:%Y-%m-%d}" for day in contradicted(flights).day} - {*self.odd})
+        return [(action.target, action) for action in found] + [*known]
 
     def _new(self, name, action, watch):
         rest = {"feedback": 60, "poisoned": 16, "late": 12}.get(name, 400 if action.kind == "alert" else 11)
