@@ -375,22 +375,24 @@ def simulate(
 
     MLCOURSE_API_KEY is sent along. A run that was stopped goes on when started again."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from mlcourse import live
+    from mlcourse import careful, live
     from mlcourse import simulate as sim
+    from mlcourse.incidents import real_world
+    from mlcourse.services import HttpService, InProcess, champion
 
     try:
         sim.calendar(scenario, seed, days)
         key = os.environ.get("MLCOURSE_API_KEY", "")
         sys.path.insert(0, os.getcwd())  # MODULE:CLASS of one's own
-        world = sim.real_world()
-        service = sim.HttpService(url, seconds=timeout, key=key) if url else sim.InProcess(world)
-        policy, model = sim.operator_named(operator, world), sim.champion(world)
+        world = real_world()
+        service = HttpService(url, seconds=timeout, key=key) if url else InProcess(world)
+        policy, model = careful.operator_named(operator, world), champion(world)
         out.mkdir(parents=True, exist_ok=True)
         journal = out / f"{scenario}-{seed}-{days}-{'http' if url else 'own'}.jsonl"
         with live.web(port) as (page, publish), _screen(live, publish, page) as tell:
             score = sim.play(service, policy, scenario, seed, days, world, tell, journal, model)
         names = ["nothing", "last-month", *["nightly"] * nightly, "careful", "oracle"]
-        others = sim.references(scenario, seed, days, world, tuple(names))
+        others = careful.references(scenario, seed, days, world, tuple(names))
     except ValueError as error:
         raise Stop(f"{error}.", 2) from error
     write(out / "score.json", live.as_json(score).encode())

@@ -1,0 +1,284 @@
+"""The course's own operator in lesson 26, built on `monitor` and `retrain`; operators by name or address; who is compared."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from mlcourse.features import FEATURES
+from mlcourse.incidents import GROUPS, KEY, LEAD, WATCH, World, moments, real_world
+from mlcourse.monitor import matched, quality, usual
+from mlcourse.retrain import Trigger, contradicted, duel
+from mlcourse.services import InProcess, Line, champion, records
+from mlcourse.simulate import (
+    PRICES,
+    Action,
+    LastMonth,
+    Nightly,
+    Nothing,
+    Observation,
+    Operator,
+    Oracle,
+    calendar,
+    play,
+)
+
+
+class _Memory:
+    # What an operator keeps in mind, ten days long: flights as sent and answered, outcomes as reported
+    def __init__(self, decision, watches=40):
+        self.decision, self.watches, self.requests, self.outcomes = decision, watches, [], []
+
+    def take(self, seen):
+        ours = seen.requests[seen.requests.flight < 9000]  # no flight of this timetable has such a number
+        self.requests = [*self.requests, ours][-self.watches :]
+        self.outcomes = [*self.outcomes, seen.outcomes.assign(at=seen.now)][-self.watches :]
+
+    def log(self, watches):  # as the service's own log has it
+        return pd.concat(self.requests[-watches:], ignore_index=True)
+
+    def labelled(self, now, says="probability"):  # flights, what was said of them, and what is known by now
+        log = self.log(self.watches)
+        log = log[log[says].notna() & (log.version != "rule")]
+        told = pd.concat(self.outcomes, ignore_index=True)
+        return matched(log.assign(probability=log[says]), told, self.decision, now) if len(log) else None
+
+
+def _service_trouble(seen):  # what the answers themselves say
+    asked = seen.requests
+    if len(asked) < 20 or (missing := asked.probability.isna().mean()) < 0.1:
+        return
+    said = asked.fault[asked.fault != ""].mode()[0]
+    why = f"{missing:.0%} unanswered: {said}"
+    if said.startswith("500") and not asked.version.isin(_versions(seen)).all():
+        yield Action("roll back", "", why)
+    feeds = [feed for feed in ("airport", "weather") if f"{feed} feed" in said]
+    for feed in feeds or (["schedule"] if said.startswith("429") else []):
+        yield Action("mend", feed, why)
+    if missing > 0.9 and "no usable answer" in said:
+        yield Action("rule", "", why)
+
+
+def _versions(seen):
+    return {version for version in seen.requests.version.unique() if "-" not in version}
+
+
+def _board_trouble(log):  # the airport's board counts the flights of three hours; the requests tell them too
+    at = log["at"].dt.tz_localize(None).to_numpy().astype("M8[m]").astype(int)
+    one, origin = ~log.duplicated(list(KEY)).to_numpy(), log.origin.to_numpy()
+    late, off, count = at >= at.max() - WATCH, 0, 0
+    for airport in set(origin):
+        mine, quarter = origin == airport, at[late & (origin == airport)] // 15 * 15
+        due = np.sort(at[mine & one] + LEAD)  # not `scheduled`: a clock may be wrong
+        due = np.searchsorted(due, quarter, "right") - np.searchsorted(due, quarter - 180, "right")
+        shown = log.airport_flights_3h.to_numpy()[late & mine]
+        off, count = off + (~(abs(shown - due) <= 3 + 0.1 * due)).sum(), count + len(due)
+    if off > 0.2 * count:
+        yield Action(
+            "mend", "airport", f"{off / count:.0%} of its boards do not show the flights of the timetable"
+        )
+
+
+def _feed(feature):
+    return next((group for group in GROUPS if feature in FEATURES[group]), "schedule")
+
+
+def _data_trouble(log, usual, now):  # rules of `monitor.quality`, as a mend of the feed they speak of
+    for row in quality(log, usual, now).itertuples():
+        weather = row.feature in FEATURES["weather"] and (
+            row.rule != "gone" or row.value >= 8
+        )  # hours come back by themselves
+        if row.rule in ("repeated", "clock") or (row.rule in ("unit", "stuck", "gone", "range") and weather):
+            yield Action(
+                "mend",
+                _feed(row.feature),
+                f"{row.rule} {row.feature}: {row.value:.3g}, at most {row.limit:.3g}",
+            )
+
+
+def _name_trouble(log, known):  # names never seen: a carrier under a new one, or a new airport
+    strange = log.carrier[~log.carrier.isin(known["carrier"])]
+    if len(strange) > 0.005 * len(log):
+        yield Action("mend", "schedule", f"carrier {strange.iloc[0]} was never seen")
+    strange = log.dest[~log.dest.isin(known["dest"])]
+    if len(strange) > 0.003 * len(log):
+        yield Action("alert", "schedule", f"destination {strange.iloc[0]} was never seen")
+
+
+def _score_trouble(seen, memory):  # a version that nobody ordered, and that acts otherwise
+    before, now = memory.log(9).iloc[: -len(seen.requests)], seen.requests
+    ours, strange = (
+        before[before.version.isin(_versions(seen) | set(before.version))],
+        now[now.version.str.contains("-")],
+    )
+    if len(strange) > 100 and strange.act.mean() > max(2 * ours.act.mean(), 0.35):
+        yield Action(
+            "roll back",
+            "",
+            f"version {strange.version.iloc[0]} acts on {strange.act.mean():.0%} of the flights",
+        )
+
+
+def _label_trouble(flights, now):  # outcomes that do not come, or cannot be
+    age = now - flights.scheduled
+    due = flights[(age > pd.Timedelta("19h")) & (age < pd.Timedelta("61h"))]
+    if len(due) > 200 and due.overdue.mean() > 0.5:
+        yield (
+            "late",
+            Action("mend", "labels", f"{due.overdue.mean():.0%} of the outcomes of two days have not come"),
+        )
+    new = flights[flights.bad.notna() & (age < pd.Timedelta("72h"))]
+    for odd in contradicted(new).itertuples():
+        yield (
+            "poisoned",
+            Action(
+                "mend",
+                "labels",
+                f"{odd.day:%d %B}: at {odd.origin} {odd.excess:.0%} more flights are called bad than expected",
+            ),
+        )
+    old = flights[flights.bad.notna()]
+    ratio = old.groupby("act")[["bad", "probability"]].sum()
+    ratio = (ratio.bad / ratio.probability).reindex([False, True])
+    if old.act.sum() >= 150 and ratio[True] < 0.55 < 0.7 < ratio[False]:
+        yield (
+            "feedback",
+            Action(
+                "mend",
+                "labels",
+                f"of the flights acted on, {ratio[True]:.0%} of those expected are called bad",
+            ),
+        )
+
+
+def _renew(
+    careful, seen, flights
+):  # retrain for a reason; promote what saves more on the same days, for certain
+    if seen.watch == careful.trial + careful.memory.watches and careful.trial > 0:
+        other = careful.memory.labelled(seen.now, "shadow")
+        if other is not None:
+            both = flights.merge(other[[*KEY, "probability"]], "inner", list(KEY), suffixes=("", "_new"))
+            found = duel(both, both.probability, both.probability_new, careful.memory.decision)
+            if found.low > 0:
+                yield "promote", Action("promote", "", f"saves {found.low:,.0f} dollars a day more at least")
+    if reason := careful.trigger.reason(seen.now, careful.trained):
+        careful.trained, careful.trial = [*careful.trained, seen.now], seen.watch
+        yield "retrain", Action("retrain", ",".join(careful.odd), reason)
+
+
+@cache
+def _past(world):  # what the past looked like, for `monitor.quality`
+    sent = world.sent.iloc[: world.past]
+    log = sent.assign(scheduled=moments(sent.scheduled), at=moments(world.at[: world.past]))
+    return usual(log), {name: set(sent[name]) for name in ("carrier", "dest")}
+
+
+class Careful:
+    """The course's operator: rules on answers, data and labels, each with its mend; no costly act on what passes by itself."""
+
+    name = "careful"
+
+    def __init__(self, world: World):
+        self.usual, self.names = _past(world)
+        self.memory, self.muted, self.asleep = _Memory(world.decision), {}, 0
+        self.trigger, self.trained, self.trial, self.odd = (
+            Trigger(price=PRICES["retrain"]),
+            [moments([world.start])[0]],
+            -1,
+            [],
+        )
+
+    def watch(self, seen: Observation) -> list:
+        """Mends and roll backs that evidence asks for; nothing is ordered twice for the same evidence."""
+        self.memory.take(seen)
+        found = [(action.target, action) for action in _service_trouble(seen)]
+        if seen.watch >= 7 and len(seen.requests):
+            found += self._look(seen)
+        self.asleep = self.asleep + 1 if seen.rule else 0
+        actions = [action for name, action in found if self._new(name, action, seen.watch)]
+        return [*actions, Action("model", "", "is it back?")] if self.asleep == 4 else actions
+
+    def _look(self, seen):
+        log, known = self.memory.log(5), {}
+        found = [*_board_trouble(log), *_score_trouble(seen, self.memory)]
+        if seen.watch % 2:
+            found += [*_data_trouble(log, self.usual, seen.now), *_name_trouble(seen.requests, self.names)]
+        if seen.watch % 4 == 3 and (flights := self.memory.labelled(seen.now)) is not None:
+            known = [*_label_trouble(flights, seen.now), *_renew(self, seen, flights)]
+            self.odd += sorted(
+                {f"{day:%Y-%m-%d}/{day:%Y-%m-%d}" for day in contradicted(flights).day} - {*self.odd}
+            )
+        return [(action.target, action) for action in found] + [*known]
+
+    def _new(self, name, action, watch):
+        rest = {"feedback": 60, "poisoned": 16, "late": 12}.get(name, 400 if action.kind == "alert" else 11)
+        fresh = watch >= self.muted.get(key := (name, action.kind), 0)
+        if fresh:
+            self.muted[key] = watch + rest
+        return fresh
+
+
+class Webhook:
+    """An operator at an address: it is sent each observation as JSON and answers {"actions": [{"kind", "target", "why"}]}."""
+
+    def __init__(self, url: str, seconds: float = 30.0):
+        self.line, self.name = Line(url, seconds), f"webhook {url}"
+
+    def watch(self, seen: Observation) -> list:
+        """The actions it answers; ValueError for an answer of another shape."""
+        tables = {name: records(getattr(seen, name)) for name in ("requests", "outcomes")}
+        body = {
+            "watch": seen.watch,
+            "now": seen.now.isoformat(),
+            "off": seen.off,
+            "rule": seen.rule,
+            "told": seen.told,
+        }
+        found = self.line.post("", body | tables)
+        actions = found.get("actions") if isinstance(found, dict) else None
+        if not isinstance(actions, list) or not all(isinstance(a, dict) for a in actions):
+            raise ValueError(f'the answer must be {{"actions": [{{"kind": …}}]}}, got {str(found)[:80]}')
+        return [(a.get("kind"), a.get("target", ""), a.get("why", "")) for a in actions]
+
+
+OPERATORS = {"nothing": lambda world: Nothing(), "last-month": lambda world: LastMonth(), "nightly": lambda world: Nightly(),
+             "careful": Careful}  # fmt: skip
+
+
+def operator_named(text: str, world: World) -> Operator:
+    """The operator that `text` names: one of OPERATORS, MODULE:CLASS of your own, or the address of a webhook.
+
+    Raises ValueError for one that cannot be found or made."""
+    if text in OPERATORS:
+        return OPERATORS[text](world)
+    if text.startswith(("http://", "https://")):
+        return Webhook(text)
+    module, _, name = text.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)()
+    except Exception as error:
+        names = f"{', '.join(OPERATORS)}, MODULE:CLASS or http://…"
+        raise ValueError(
+            f"operator must be {names}, got {text!r} ({type(error).__name__}: {error})"
+        ) from error
+
+
+def references(
+    scenario: str,
+    seed: int = 0,
+    days: int = 184,
+    world: World | None = None,
+    names: tuple = ("nothing", "last-month", "careful", "oracle"),
+) -> list:  # a Score each
+    """What the course's own service earns on the same days, under operators to compare with; "nightly" takes minutes."""
+    world = world or real_world()
+    model, made = champion(world), OPERATORS | {"oracle": lambda _: Oracle(calendar(scenario, seed, days))}
+    if unknown := [name for name in names if name not in made]:
+        raise ValueError(f"names must be among {', '.join(made)}, got {', '.join(unknown)}")
+    return [
+        play(InProcess(world, model), made[name](world), scenario, seed, days, world, yardstick=model)
+        for name in names
+    ]
