@@ -37,33 +37,30 @@ class _Memory:
         self.requests = [*self.requests, ours][-self.watches :]
         self.outcomes = [*self.outcomes, seen.outcomes.assign(at=seen.now)][-self.watches :]
 
-    def log(self, watches):  # as the service's own log has it
-        return pd.concat(self.requests[-watches:], ignore_index=True)
+    def log(self, watches, columns=None):  # as the service's own log has it
+        some = self.requests[-watches:]
+        return pd.concat([part[columns] if columns else part for part in some], ignore_index=True)
 
     def labelled(self, now, says="probability"):  # flights, what was said of them, and what is known by now
-        log = self.log(self.watches)
+        log = self.log(self.watches, [*KEY, "at", "act", "version", *{"probability", says}])
         log = log[log[says].notna() & (log.version != "rule")]
         told = pd.concat(self.outcomes, ignore_index=True)
         return matched(log.assign(probability=log[says]), told, self.decision, now) if len(log) else None
 
 
-def _service_trouble(seen):  # what the answers themselves say
+def _service_trouble(seen, versions):  # what the answers themselves say
     asked = seen.requests
     if len(asked) < 20 or (missing := asked.probability.isna().mean()) < 0.1:
         return
     said = asked.fault[asked.fault != ""].mode()[0]
     why = f"{missing:.0%} unanswered: {said}"
-    if said.startswith("500") and not asked.version.isin(_versions(seen)).all():
+    if said.startswith("500") and not asked.version.isin([*versions, ""]).all():
         yield Action("roll back", "", why)
     feeds = [feed for feed in ("airport", "weather") if f"{feed} feed" in said]
     for feed in feeds or (["schedule"] if said.startswith("429") else []):
         yield Action("mend", feed, why)
     if missing > 0.9 and "no usable answer" in said:
         yield Action("rule", "", why)
-
-
-def _versions(seen):
-    return {version for version in seen.requests.version.unique() if "-" not in version}
 
 
 def _board_trouble(log):  # the airport's board counts the flights of three hours; the requests tell them too
@@ -87,16 +84,14 @@ def _feed(feature):
 
 
 def _data_trouble(log, usual, now):  # rules of `monitor.quality`, as a mend of the feed they speak of
-    for row in quality(log, usual, now).itertuples():
-        weather = row.feature in FEATURES["weather"] and (
-            row.rule != "gone" or row.value >= 8
-        )  # hours come back by themselves
+    boards = [name for group in ("airport", "rates") for name in FEATURES[group]]  # they pause every night
+    for row in quality(log.drop(columns=boards), usual, now).itertuples():
+        weather = row.feature in FEATURES["weather"] and not (
+            row.rule == "gone" and row.value < 8
+        )  # hours pass
         if row.rule in ("repeated", "clock") or (row.rule in ("unit", "stuck", "gone", "range") and weather):
-            yield Action(
-                "mend",
-                _feed(row.feature),
-                f"{row.rule} {row.feature}: {row.value:.3g}, at most {row.limit:.3g}",
-            )
+            what = f"{row.rule} {row.feature}".strip()
+            yield Action("mend", _feed(row.feature), f"{what}: {row.value:.3g}, at most {row.limit:.3g}")
 
 
 def _name_trouble(log, known):  # names never seen: a carrier under a new one, or a new airport
@@ -108,18 +103,11 @@ def _name_trouble(log, known):  # names never seen: a carrier under a new one, o
         yield Action("alert", "schedule", f"destination {strange.iloc[0]} was never seen")
 
 
-def _score_trouble(seen, memory):  # a version that nobody ordered, and that acts otherwise
-    before, now = memory.log(9).iloc[: -len(seen.requests)], seen.requests
-    ours, strange = (
-        before[before.version.isin(_versions(seen) | set(before.version))],
-        now[now.version.str.contains("-")],
-    )
-    if len(strange) > 100 and strange.act.mean() > max(2 * ours.act.mean(), 0.35):
-        yield Action(
-            "roll back",
-            "",
-            f"version {strange.version.iloc[0]} acts on {strange.act.mean():.0%} of the flights",
-        )
+def _score_trouble(asked, versions, before):  # a version that nobody ordered, and that acts otherwise
+    strange = asked[~asked.version.isin([*versions, "", "rule"])]
+    if len(strange) > 100 and strange.act.mean() > max(2 * before(), 0.35):
+        why = f"version {strange.version.iloc[0]} acts on {strange.act.mean():.0%} of the flights"
+        yield Action("roll back", "", why)
 
 
 def _label_trouble(flights, now):  # outcomes that do not come, or cannot be
@@ -184,37 +172,39 @@ class Careful:
     def __init__(self, world: World):
         self.usual, self.names = _past(world)
         self.memory, self.muted, self.asleep = _Memory(world.decision), {}, 0
-        self.trigger, self.trained, self.trial, self.odd = (
-            Trigger(price=PRICES["retrain"]),
-            [moments([world.start])[0]],
-            -1,
-            [],
-        )
+        self.versions, self.ordered = set(), True  # that decide rightfully; whether another may appear now
+        self.trigger, self.trained = Trigger(price=PRICES["retrain"]), [moments([world.start])[0]]
+        self.trial, self.odd = -1, []  # when the last challenger was made; days that may not teach
 
     def watch(self, seen: Observation) -> list:
         """Mends and roll backs that evidence asks for; nothing is ordered twice for the same evidence."""
+        if self.ordered:
+            self.versions |= {*seen.requests.version} - {"", "rule"}
         self.memory.take(seen)
-        found = [(action.target, action) for action in _service_trouble(seen)]
+        found = [(action.target, action) for action in _service_trouble(seen, self.versions)]
         if seen.watch >= 7 and len(seen.requests):
             found += self._look(seen)
-        self.asleep = self.asleep + 1 if seen.rule else 0
         actions = [action for name, action in found if self._new(name, action, seen.watch)]
+        self.ordered = not self.versions or any(a.kind in ("promote", "roll back") for a in actions)
+        self.asleep = self.asleep + 1 if seen.rule else 0
         return [*actions, Action("model", "", "is it back?")] if self.asleep == 4 else actions
 
     def _look(self, seen):
-        log, known = self.memory.log(5), {}
-        found = [*_board_trouble(log), *_score_trouble(seen, self.memory)]
+        log, known = self.memory.log(5), []
+        share = lambda: self.memory.log(9, ["act"]).iloc[: -len(seen.requests)].act.mean()
+        found = [*_board_trouble(log), *_score_trouble(seen.requests, self.versions, share)]
         if seen.watch % 2:
             found += [*_data_trouble(log, self.usual, seen.now), *_name_trouble(seen.requests, self.names)]
         if seen.watch % 4 == 3 and (flights := self.memory.labelled(seen.now)) is not None:
             known = [*_label_trouble(flights, seen.now), *_renew(self, seen, flights)]
-            self.odd += sorted(
-                {f"{day:%Y-%m-%d}/{day:%Y-%m-%d}" for day in contradicted(flights).day} - {*self.odd}
-            )
-        return [(action.target, action) for action in found] + [*known]
+            odd = {f"{day:%Y-%m-%d}/{day:%Y-%m-%d}" for day in contradicted(flights).day}
+            self.odd += sorted(odd - {*self.odd})
+        return [(action.target, action) for action in found] + known
 
     def _new(self, name, action, watch):
-        rest = {"feedback": 60, "poisoned": 16, "late": 12}.get(name, 400 if action.kind == "alert" else 11)
+        rest = {"feedback": 60, "poisoned": 16, "late": 12}.get(
+            name, {"alert": 400, "rule": 1}.get(action.kind, 11)
+        )
         fresh = watch >= self.muted.get(key := (name, action.kind), 0)
         if fresh:
             self.muted[key] = watch + rest
