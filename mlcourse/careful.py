@@ -13,18 +13,8 @@ from mlcourse.incidents import GROUPS, KEY, LEAD, WATCH, World, moments, real_wo
 from mlcourse.monitor import matched, quality, usual
 from mlcourse.retrain import Trigger, contradicted, duel
 from mlcourse.services import InProcess, Line, champion, records
-from mlcourse.simulate import (
-    PRICES,
-    Action,
-    LastMonth,
-    Nightly,
-    Nothing,
-    Observation,
-    Operator,
-    Oracle,
-    calendar,
-    play,
-)
+from mlcourse.simulate import LastMonth, Nightly, Nothing, Oracle, calendar, play
+from mlcourse.stage import PRICES, Action, Observation, Operator
 
 
 class _Memory:

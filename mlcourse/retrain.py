@@ -62,7 +62,9 @@ def contradicted(
         return pd.DataFrame({"day": [], "origin": [], "excess": []})
     values = np.sort(excess.fillna(-1).to_numpy(), axis=1)
     odd = excess[(values[:, -1] > more) & (values[:, -2] < agree)]
-    return pd.DataFrame({"day": odd.index, "origin": odd.idxmax(axis=1).to_numpy(), "excess": odd.max(axis=1).to_numpy()})
+    return pd.DataFrame(
+        {"day": odd.index, "origin": odd.idxmax(axis=1).to_numpy(), "excess": odd.max(axis=1).to_numpy()}
+    )
 
 # %% ../nbs/6_monitor/25_retrain.ipynb #1541ab7a
 @dataclass(frozen=True)
@@ -84,7 +86,11 @@ class Trigger:
         age = min((now - t for t in trained), default=pd.Timedelta("9999D")) / pd.Timedelta("1D")
         spent = self.price * sum(now - t < pd.Timedelta("365D") for t in trained)
         days = len({day for day in drifted if pd.Timedelta(0) <= now - day < pd.Timedelta("7D")})
-        calls = {"performance": performance, f"drift on {days} of 7 days": days >= self.drift, "schedule": age >= self.every}
+        calls = {
+            "performance": performance,
+            f"drift on {days} of 7 days": days >= self.drift,
+            "schedule": age >= self.every,
+        }
         return next((why for why, rings in calls.items() if rings), "") if self._may(age, spent) else ""
 
     def _may(self, age, spent):
@@ -105,12 +111,16 @@ def duel(
     _need(flights, "day", "bad")
     p, q = (np.asarray(x, float) for x in (champion, challenger))
     if not len(flights) == len(p) == len(q):
-        raise ValueError(f"champion and challenger must answer each of {len(flights)} flights, got {len(p)} and {len(q)}")
+        raise ValueError(
+            f"champion and challenger must answer each of {len(flights)} flights, got {len(p)} and {len(q)}"
+        )
     both = flights.bad.notna().to_numpy() & np.isfinite(p) & np.isfinite(q)
     bad, day = flights.bad.to_numpy()[both] == 1, flights.day.to_numpy()[both]
     gain = [flight_savings(x[both] > decision.break_even, bad, decision) for x in (q, p)]
     daily = pd.Series(gain[0] - gain[1]).groupby(day).sum().to_numpy()
-    return day_bootstrap(lambda w: w @ daily / len(daily), np.arange(len(daily)), draws=2000, level=level, seed=seed)
+    return day_bootstrap(
+        lambda w: w @ daily / len(daily), np.arange(len(daily)), draws=2000, level=level, seed=seed
+    )
 
 # %% ../nbs/6_monitor/25_retrain.ipynb #8171a3a6
 def in_canary(flights: pd.DataFrame, share: float, salt: str = "") -> np.ndarray:
@@ -120,7 +130,9 @@ def in_canary(flights: pd.DataFrame, share: float, salt: str = "") -> np.ndarray
     _need(flights, "carrier", "flight", "origin", "scheduled")
     if not 0 <= share <= 1:
         raise ValueError(f"share must be between 0 and 1, got {share}")
-    keys = zip(flights.carrier, flights.flight, flights.origin, flights.scheduled.astype("int64"), strict=True)
+    keys = zip(
+        flights.carrier, flights.flight, flights.origin, flights.scheduled.astype("int64"), strict=True
+    )
     spots = [blake2b(f"{salt}{key}".encode(), digest_size=8).digest() for key in keys]
     return np.array([int.from_bytes(spot) / 2**64 for spot in spots]) < share
 
@@ -134,7 +146,9 @@ class Release:
     why: str = "new"
     share: float = 0.0  # of the flights that it decides for
 
-    def next(self, found: Interval, days: int, margin: float = 2500.0, least: int = 14, most: int = 60) -> "Release":
+    def next(
+        self, found: Interval, days: int, margin: float = 2500.0, least: int = 14, most: int = 60
+    ) -> "Release":
         """The release after `days` in this stage with the duel `found` (dollars a day, against the champion).
 
         On: its low end is above -margin after `least` days. Undone: its high end is below -margin, or no proof in `most` days.
