@@ -20,15 +20,18 @@ SENT = ("carrier", "flight", "origin", "dest", "scheduled", "arrival_hour", "dis
         *(name for group in GROUPS for name in FEATURES[group]))  # fmt: skip
 
 
-def minutes(moments):  # UTC, since 1970
+def minutes(moments: object) -> np.ndarray:
+    """Minutes since 1970, UTC, of moments with their zone."""
     return pd.DatetimeIndex(moments).tz_convert("UTC").as_unit("us").asi8 // 60_000_000
 
 
-def moments(minutes):
+def moments(minutes: object) -> pd.DatetimeIndex:
+    """Moments (UTC) from minutes since 1970."""
     return pd.to_datetime(np.asarray(minutes, "int64") * 60, unit="s", utc=True)
 
 
-def midnight(day):
+def midnight(day: object) -> int:
+    """Minute (UTC) at which a local date begins in New York."""
     return int(minutes([pd.Timestamp(day, tz=NEW_YORK)])[0])
 
 
@@ -101,7 +104,8 @@ def _world(sent, fate, first, decision):
 
 
 class Rates:
-    # The four rates of `features`, from the outcomes that have arrived: late or false ones make late or false rates
+    """The four rates of `features`, from the outcomes that have arrived: late or false ones make late or false rates."""
+
     def __init__(self, world):
         sent = world.sent
         hour = moments(sent.scheduled).tz_convert(NEW_YORK).hour
@@ -110,7 +114,8 @@ class Rates:
         self.codes = list(zip(codes, (30, 30, 7, 2), strict=True))
         self.scheduled = sent.scheduled.to_numpy()
 
-    def count(self, night, known, bad, rows):  # (n, 4) for these rows, in the night with this number
+    def count(self, night: int, known: np.ndarray, bad: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The rates (n, 4) of these rows, as counted in the night with this number."""
         first, last = np.searchsorted(self.scheduled, [(night - 62) * DAY, (night + 1) * DAY])
         counted, out = -(-(known[first:last] - NIGHT) // DAY), np.empty((len(rows), 4))
         for j, (code, days) in enumerate(self.codes):
@@ -132,13 +137,15 @@ class Answers(NamedTuple):
     shadow: np.ndarray  # what a challenger would have said, NaN where there is none
 
 
-def answered(p, act, version="", shadow=np.nan):
+def answered(p: object, act: object, version: str = "", shadow: object = np.nan) -> Answers:
+    """Answers without a fault, all of one version."""
     full = lambda value, kind: np.full(len(p), value, kind)
     return Answers(np.array(p, float), np.array(act, bool), full(version, object), full("", object), full(0.05, float),
                    np.broadcast_to(shadow, len(p)).astype(float))  # fmt: skip
 
 
-def failed(answers, rows, text, seconds=0.05):  # the same answers without those of `rows`
+def failed(answers: Answers, rows: object, text: str, seconds: float = 0.05) -> Answers:
+    """The same answers without those of `rows`."""
     probability, act, _, fault, wait, _ = columns = [column.copy() for column in answers]
     probability[rows], act[rows], fault[rows], wait[rows] = np.nan, False, text, seconds
     return Answers(*columns)
@@ -353,7 +360,8 @@ WHERE = {"carrier renamed": ("UA", "B6", "EV", "DL"), "new airport": ("ATL", "OR
           "labels poisoned": ("EWR", "JFK", "LGA")}  # fmt: skip
 
 
-def decoy_days(name, rng):  # the real days, in the order in which they are played
+def decoy_days(name: str, rng: np.random.Generator) -> tuple:
+    """The real days of a decoy, in the order in which they are played."""
     real = [str(day) for day in rng.permutation(DECOYS[name])]
     return tuple((real * 7)[:7] if name == "quiet week" else real[:1])
 

@@ -149,7 +149,8 @@ def _learnable(service, now, without):  # rows of the past and of the log whose 
 
 
 class Line:
-    # One kept connection that never waits longer, nor reads more, than agreed; no redirects, no proxy
+    """One kept connection that never waits longer, nor reads more, than agreed; no redirects, no proxy."""
+
     def __init__(self, url, seconds, most=2**22):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -158,7 +159,8 @@ class Line:
         self.open = lambda: kind(parts.hostname, parts.port, timeout=seconds)
         self.base, self.seconds, self.most, self.line = parts.path.rstrip("/"), seconds, most, None
 
-    def post(self, path, body, key=""):
+    def post(self, path: str, body: dict, key: str = "") -> Any:
+        """The JSON answered; OSError where the line failed, ValueError where the answer is none."""
         fresh = self.line is None
         head = {"Content-Type": "application/json"} | ({"X-API-Key": key} if key else {})
         try:
@@ -172,7 +174,8 @@ class Line:
                 return self.post(path, body, key)  # a kept line may have been closed meanwhile
             raise OSError(f"{path}: {type(error).__name__}: {error}") from error
 
-    def close(self):
+    def close(self) -> None:
+        """End the connection."""
         line, self.line = self.line, None
         if line is not None:
             line.close()
@@ -213,7 +216,8 @@ def _read_json(response, path, most):
         raise ValueError(f"{path} answered JSON that is nested too deep") from None
 
 
-def records(table):  # rows as JSON has them: moments in ISO, null where nothing is known
+def records(table: pd.DataFrame) -> list:
+    """Rows as JSON has them: moments in ISO, null where nothing is known."""
     moments = {c: table[c].dt.strftime("%Y-%m-%dT%H:%M:%SZ") for c in table if table[c].dtype.kind == "M"}
     table = table.assign(**moments).astype(object)
     return table.where(table.notna(), None).to_dict("records")
@@ -317,7 +321,8 @@ class HttpService(_Remote):
 
 
 class Journal:
-    # What was answered and done, a line a watch: a run that was killed is played again from it, up to where it was
+    """What was answered and done, a line a watch: a killed run is played again from it, up to where it was."""
+
     def __init__(self, path, head):
         self.path, self.old = path, {}
         if path is None:
@@ -333,15 +338,18 @@ class Journal:
         part.write_text("".join(good) or json.dumps(head) + "\n", encoding="utf-8")
         part.replace(path)
 
-    def open(self, watch):
+    def open(self, watch: int) -> None:
+        """Begin a watch."""
         self.now, self.new = self.old.get(watch), {"said": []}
 
-    def close(self):
+    def close(self) -> None:
+        """Keep a watch that is new."""
         if self.path is not None and self.now is None:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(self.new) + "\n")
 
-    def actions(self, ask):
+    def actions(self, ask: Any) -> tuple:
+        """Actions and troubles of this watch: those kept, else those of `ask`."""
         actions, trouble = ask()  # asked again in any case: it remembers what it saw
         if self.now is not None:
             return self.now["actions"], self.now["trouble"]
@@ -350,7 +358,8 @@ class Journal:
 
 
 class Recorded:
-    # A service behind the journal: what is recorded is not asked again, unless it would be forgotten
+    """A service behind the journal: what is recorded is not asked again, unless it would be forgotten."""
+
     def __init__(self, service, book):
         self.service, self.book = service, book
 
@@ -376,11 +385,13 @@ class Recorded:
 
 
 class Bounded:
-    # An operator that may raise, hang or return nonsense, and does no harm by it
+    """An operator that may raise, hang or return nonsense, and does no harm by it."""
+
     def __init__(self, operator, check, seconds=60.0):
         self.operator, self.check, self.seconds, self.hung = operator, check, seconds, 0
 
-    def watch(self, seen):  # actions, and what went wrong
+    def watch(self, seen: Any) -> tuple:
+        """Its actions, and what went wrong."""
         if self.hung >= 2:
             return [], []
         found, thread = (

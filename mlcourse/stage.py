@@ -81,7 +81,8 @@ class Operator(Protocol):
         """What to do at the end of a watch."""
 
 
-def checked(action):
+def checked(action: object) -> Action:
+    """The action; ValueError if there is none like it."""
     kind, target, why = (str(part) for part in (*action, "", "")[:3])
     allowed = {"alert": FEEDS, "mend": FEEDS[:-1], "off": GROUPS, "on": GROUPS}
     if kind not in [*PRICES][:9] or target not in allowed.get(kind, (target,)):
@@ -92,7 +93,8 @@ def checked(action):
 
 
 class State:
-    # What has become of the played world so far
+    """What has become of the played world so far."""
+
     def __init__(self, world, incidents, seed, watches):
         n, wait = len(world.fate), int(world.decision.label_delay / pd.Timedelta("1min"))
         self.world, self.incidents, self.seed, self.watches = world, incidents, seed, watches
@@ -106,13 +108,16 @@ class State:
         self.money, self.lost = defaultdict(lambda: np.zeros(watches)), dict.fromkeys(incidents, 0.0)
         self.deeds, self.told, self.facts, self.false_alarms = [], [], [], 0
 
-    def minute(self, watch):
+    def minute(self, watch: int) -> int:
+        """Minute (UTC) at which a watch begins."""
         return self.start + watch * WATCH
 
-    def active(self, watch):
+    def active(self, watch: int) -> list:
+        """Incidents that go on in a watch."""
         return [i for i in self.incidents if i.start <= watch < i.end and i not in self.ended]
 
-    def chance(self, watch, incident):  # the same draws whoever plays, and whatever else is on the calendar
+    def chance(self, watch: int, incident: object) -> np.random.Generator:
+        """The same draws whoever plays, and whatever else is on the calendar."""
         return np.random.default_rng([self.seed, watch, *incident.name.encode()])
 
 
@@ -187,7 +192,8 @@ def _worth(state, rows, sent, answers):  # dollars of a watch, by what they are 
     return {"flights": saved} | {name: -PRICES[name] * count for name, count in counts.items() if count}
 
 
-def step(state, watch, service, yardstick):  # one watch, up to what the operator is shown
+def step(state: State, watch: int, service: Service, yardstick: object) -> tuple:
+    """One watch, up to what the operator is shown: sent, answers, outcomes, fault."""
     _repair(state, watch)
     arrived, rows = _deliver(state, watch), _decided(state, watch)
     _recount(state, watch)
@@ -284,14 +290,16 @@ def _daily(state):
     return [round(float(day), 2) for day in series.reshape(-1, 4).sum(axis=1)]
 
 
-def placed(world, decoys):  # the dates of the decoys
+def placed(world: object, decoys: tuple) -> list:
+    """The dates of the decoys."""
     date = lambda day: str((pd.Timestamp(world.first) + pd.Timedelta(days=day)).date())
     return [
         {"name": name, "first": date(day), "last": date(day + len(real) - 1)} for name, day, real in decoys
     ]
 
 
-def scored(state, names):
+def scored(state: State, names: dict) -> Score:
+    """The score of all watches."""
     parts = {name: round(float(series.sum()), 2) for name, series in sorted(state.money.items())}
     deeds = [{"at": _iso(state, w + 1), **a._asdict(), "dollars": PRICES[a.kind]} for w, a in state.deeds]
     histories = [_history(state, i) for i in state.incidents if i.start < state.watches]
@@ -299,7 +307,8 @@ def scored(state, names):
                  incidents=histories, actions=deeds, false_alarms=int(state.false_alarms), told=state.told)  # fmt: skip
 
 
-def snapshot(state, names, watch):  # what a screen may show: nothing that is still hidden
+def snapshot(state: State, names: dict, watch: int) -> dict:
+    """What a screen may show: nothing that is still hidden."""
     money = sum(float(series[: watch + 1].sum()) for series in state.money.values())
     over = [i for i in state.incidents if i in state.noticed or i in state.ended or i.end <= watch]
     flights, acts, unanswered = np.sum(state.facts[-4:], axis=0).tolist()
@@ -311,11 +320,16 @@ def snapshot(state, names, watch):  # what a screen may show: nothing that is st
     }  # fmt: skip
 
 
-def take(state, watch, service, operator, book, seen):  # let the operator look, and do what it says
+def take(state: State, watch: int, service: Service, operator: object, book: object, seen: tuple) -> None:
+    """Let the operator look, and do what it says."""
     sent, answers, outcomes, fault = seen
     told = list(dict.fromkeys([*(f for f in answers.fault if f), *([fault] if fault else [])]))
-    state.facts.append((len(_decided(state, watch)), int(answers.act.sum()), int(np.isnan(answers.probability).sum())))
-    actions, trouble = book.actions(lambda: operator.watch(_shown(state, watch, sent, answers, outcomes, told)))
+    state.facts.append(
+        (len(_decided(state, watch)), int(answers.act.sum()), int(np.isnan(answers.probability).sum()))
+    )
+    actions, trouble = book.actions(
+        lambda: operator.watch(_shown(state, watch, sent, answers, outcomes, told))
+    )
     for action in (Action(*a) for a in actions):
         _notice(state, watch, action)
         if said := _apply(state, watch, action, service):
@@ -325,5 +339,6 @@ def take(state, watch, service, operator, book, seen):  # let the operator look,
     state.told += [at + text for text in [*told[:3], *trouble]][: max(0, 500 - len(state.told))]
 
 
-def named(operator):
+def named(operator: object) -> str:
+    """The name of an operator."""
     return str(getattr(operator, "name", type(operator).__name__))[:80]
