@@ -38,7 +38,7 @@ def midnight(day: object) -> int:
 def as_features(sent: pd.DataFrame) -> pd.DataFrame:
     """Features (n, 38) by the names of FEATURES, from flights as a request holds them (SENT, scheduled in minutes UTC)."""
     local = moments(sent.scheduled).tz_convert(NEW_YORK)
-    clock = {"hour": local.hour, "minute": local.minute, "weekday": local.weekday}
+    clock = {"hour": local.hour, "minute": local.minute, "weekday": local.day_of_week}
     made = sent.assign(**{name: np.asarray(part, float) for name, part in clock.items()})
     return made[[name for names in FEATURES.values() for name in names]]
 

@@ -164,7 +164,7 @@ class Release:
         stage, share = {"shadow": ("canary", 0.1), "canary": ("champion", 1.0)}[self.stage]
         return replace(self, stage=stage, share=share, why=said)
 
-# %% ../nbs/6_monitor/25_retrain.ipynb #e7216d60
+# %% ../nbs/6_monitor/25_retrain.ipynb #5d0c5fcd
 def challenge(
     registry: Any,  # a Registry
     name: str,
@@ -173,11 +173,12 @@ def challenge(
     flights: pd.DataFrame,  # (n,) days it has not learned from: day, bad, origin, carrier, and probability of the champion
     reason: str,  # what called for it
     lineage: dict | None = None,  # further facts: days learned from, days left out
-    gate: Gate = Gate(),
+    gate: Gate | None = None,
 ) -> str:
     """Save a challenger with the gate's verdict on these flights and where it comes from; the new version's number.
 
     Raises ValueError for a flight without label, or as the gate and the registry do."""
+    gate = gate or Gate()
     _need(flights, "day", "bad", "origin", "carrier", "probability")
     if flights.bad.isna().any():
         raise ValueError(f"flights must all have a label, but {int(flights.bad.isna().sum())} have none")
@@ -189,7 +190,7 @@ def challenge(
     metrics = {f"ahead_{end}": float(value) for end, value in found._asdict().items()}
     return registry.save(model, name, example=X.iloc[:500], lineage=facts, metrics=metrics, gate=verdict)
 
-
+# %% ../nbs/6_monitor/25_retrain.ipynb #4d143d8d
 def settle(registry: Any, name: str, release: Release) -> str:
     """Make the registry follow a release: promote a champion, take an undone champion back. The version that decides now.
 

@@ -63,7 +63,7 @@ def _plan(scenario, rng):
         raise ValueError(f"scenario must be one of {', '.join(SCENARIOS)}, drawn, nothing, got {scenario!r}")
     return SCENARIOS.get(scenario, ((), ()))
 
-# %% ../nbs/6_monitor/26_simulate.ipynb #e3fe11aa
+# %% ../nbs/6_monitor/26_simulate.ipynb #c897d59a
 def play(
     service: Service,
     operator: Operator,
@@ -81,9 +81,8 @@ def play(
     base, hidden = world or real_world(), calendar(scenario, seed, days)
     state = State(with_decoys(base, hidden.decoys, days), hidden.incidents, seed, 4 * days)
     names = {"operator": named(operator), "scenario": scenario, "seed": seed}
-    names["decoys"] = placed(base, hidden.decoys)
     book, bounded = Journal(journal, names | {"days": days}), Bounded(operator, checked)
-    asked = Recorded(service, book)
+    asked, names["decoys"] = Recorded(service, book), placed(base, hidden.decoys)
     for watch in range(4 * days):
         book.open(watch)
         take(state, watch, asked, bounded, book, step(state, watch, asked, yardstick))
