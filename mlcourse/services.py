@@ -165,8 +165,9 @@ class Line:
         head = {"Content-Type": "application/json"} | ({"X-API-Key": key} if key else {})
         try:
             self.line = self.line or self.open()
-            with _limit(self.line, self.seconds):
+            with _limit(self.line, self.seconds) as held:
                 self.line.request("POST", self.base + path, json.dumps(body, allow_nan=False), head)
+                held.append(self.line.sock)
                 return _read_json(self.line.getresponse(), path, self.most)
         except (OSError, http.client.HTTPException) as error:
             self.close()
@@ -183,18 +184,18 @@ class Line:
 
 @contextmanager
 def _limit(line, seconds):  # a drop a second is not an answer: the line is cut when the time is over
-    over = threading.Event()
+    over, held = threading.Event(), []
 
     def cut():
         over.set()
-        with suppress(OSError, AttributeError):
-            line.sock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError, IndexError):
+            (line.sock or held[0]).shutdown(socket.SHUT_RDWR)  # a response may have taken the socket over
 
     timer = threading.Timer(seconds, cut)
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield held
     finally:
         timer.cancel()
     if over.is_set():
