@@ -466,6 +466,14 @@ def test_detectors_speak_and_keep_their_odds(tx, table):
         assert 0.3 < p.mean() / y[test].mean() < 3 and protocol.figures(tx[test], p)["auc"] > 0.75
         top = model.reasons(made, table[test].to_numpy()[p.argmax()])
         assert top and [r["raises"] for r in top] == sorted((r["raises"] for r in top), reverse=True)
+        raw = made._mean(table[test].to_numpy(np.float32))
+        low, quiet = raw < made.least_, table.TERMINAL_LAST_AGE[test].clip(1, 28).to_numpy()
+        by_age = pd.Series(p[low]).groupby(quiet[low]).agg(["min", "max"])  # no other feature counts there
+        assert (
+            low.mean() > 0.5
+            and np.allclose(by_age["min"], by_age["max"])
+            and by_age["min"].is_monotonic_increasing
+        )
     with pytest.raises(ValueError, match="kind must be one of linear, boosting, network"):
         model.Detector("deep").fit(table, y)
 
