@@ -470,7 +470,7 @@ def test_detectors_speak_and_keep_their_odds(tx, table):
         low, quiet = raw < made.least_, table.TERMINAL_LAST_AGE[test].clip(1, 28).to_numpy()
         by_age = pd.Series(p[low]).groupby(quiet[low]).agg(["min", "max"])  # no other feature counts there
         assert (
-            low.mean() > 0.5
+            low.mean() > 0.3
             and np.allclose(by_age["min"], by_age["max"])
             and by_age["min"].is_monotonic_increasing
         )
