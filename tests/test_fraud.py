@@ -234,6 +234,13 @@ def test_rows_out_of_order_are_refused_offline(tx):
     assert features.offline(tx[:0]).shape == (0, len(features.FEATURES))
 
 
+@pytest.mark.parametrize("cards", [1, 300, 70_000, 2**33])
+def test_rows_are_grouped_in_their_order(cards):
+    rng = np.random.default_rng(0)
+    codes, seconds = rng.integers(0, cards, 20_000), np.sort(rng.integers(0, 10**6, 20_000))
+    np.testing.assert_array_equal(features.Grouped(codes, seconds).order, np.argsort(codes, kind="stable"))
+
+
 def seen_again(store, tx):
     """FEATURES of rows that the store has: to see one again changes nothing."""
     return np.array([store.see(*row) for row in rows(tx)])

@@ -38,8 +38,10 @@ class Grouped:
     """Rows in order of time (n,), group by group: finds in one pass how many of a group lie before any moment."""
 
     def __init__(self, codes: np.ndarray, seconds: np.ndarray):
-        small = codes.max(initial=0) < 2**16  # 16 bits sort in linear time
-        self.order = np.argsort(codes.astype(np.uint16) if small else codes, kind="stable")
+        self.order = np.argsort(codes.astype(np.uint16), kind="stable")  # 16 bits sort in linear time
+        for bits in range(16, int(codes.max(initial=0)).bit_length(), 16):
+            more = (codes >> bits).astype(np.uint16)[self.order]
+            self.order = self.order[np.argsort(more, kind="stable")]
         codes, self.t = codes[self.order], seconds[self.order]
         self.key = codes * (int(self.t.max(initial=0)) + 100 * DAY) + self.t
         self.here = np.arange(len(codes))
