@@ -285,10 +285,11 @@ def matched(
 
 # %% ../nbs/6_monitor/23_monitor.ipynb #148c0b3d
 def performance(flights: pd.DataFrame, decision: Decision) -> pd.DataFrame:
-    """What is known of each day (index) of `matched` flights so far: flights, known, overdue, acts, saved (dollars), …
+    """What is known so far of each day of `matched` flights, in dollars and shares, and how much is not known yet.
 
-    predicted and observed share of bad ones, brier, auc, all of the `known`: label certain and here. `overdue`: it should
-    be here; the rest is too young. NaN: nothing known, or AUC of one kind. Raises ValueError for p outside 0 to 1.
+    Index day; flights, known (label certain and here), overdue (it should be here; the rest is too young), acts, and of
+    the known: saved (dollars), predicted and observed share of bad ones, brier, auc. NaN: nothing is known, or the AUC of
+    one kind. Raises ValueError for p outside 0 to 1.
     """
     _flights(flights)
     y, p, act = flights.bad, flights.probability, flights.act.astype(bool)
