@@ -27,6 +27,13 @@ def _local(moments):  # dates in New York
     return moments.dt.tz_convert("America/New_York").dt.tz_localize(None).dt.normalize()
 
 
+def _moment(now):
+    now = pd.Timestamp(now)
+    if pd.isna(now) or now.tz is None:
+        raise ValueError(f"now must be a moment with its zone, got {now}")
+    return now
+
+
 def _at_least(least, value, name):
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
@@ -107,25 +114,19 @@ def quality(
     if log.empty:
         rows = _outside("silence", [np.inf], 0, usual["pause"], "hours without a call")
     else:
-        now = log["at"].max() if now is None else pd.Timestamp(now)
-        parts = (
-            _ranges(log),
-            _units(log, usual["values"]),
-            _stopped(log, usual["spells"]),
-            _calls(log, usual, now),
-        )
-        rows = [row for part in parts for row in part]
+        now = log["at"].max() if now is None else _moment(now)
+        rows = [*_ranges(log), *_units(log, usual["values"]), *_stopped(log, usual["spells"])]
+        rows += _calls(log, usual, now)
     return pd.DataFrame(rows, columns=["rule", "feature", "value", "limit", "mend"])
 
 
 def _ranges(log):
-    for name, (low, high) in _limits().items():
-        x = _numbers(log[name]) if name in log else np.zeros(1)
-        if (
-            out := np.mean((x < low) | (x > high))
-        ) > 1e-4 and name in log:  # the weather's own contract allows as many
+    for name in [name for name in _limits() if name in log]:
+        x, (low, high) = _numbers(log[name]), _limits()[name]
+        outside = float(np.mean((x < low) | (x > high)))
+        if outside > 1e-4:  # the weather's own contract allows as many
             mend = f"share outside {low:g} to {high:g}: treat as missing, ask the sender"
-            yield "range", name, float(out), 1e-4, mend
+            yield "range", name, outside, 1e-4, mend
 
 
 @cache
@@ -137,21 +138,21 @@ def _limits():  # feature -> lowest and highest that the service itself would ac
 
 
 def _stopped(log, spells):
+    mend = "hours at an airport: mend the feed, until then treat as missing"
     for name, hours in _spells(log).items():
         for rule, found, longest in zip(("stuck", "gone"), hours, spells.get(name, hours), strict=True):
             if found > (limit := max(1.5 * longest, 5)):
-                yield (
-                    rule,
-                    name,
-                    float(found),
-                    limit,
-                    "hours at an airport: mend the feed, until then treat as missing",
-                )
+                yield rule, name, float(found), float(limit), mend
 
 
-_UNITS = {"temp": [("°C", 1.8, 32)], "dewp": [("°C", 1.8, 32)], "visib": [("km", 0.621371, 0)], "precip": [("mm", 1 / 25.4, 0)],
-          "wind_speed": [("km/h", 0.621371, 0), ("m/s", 2.236936, 0), ("knots", 1.15078, 0)],
-          "pressure": [("inches of mercury", 33.8639, 0), ("Pa", 0.01, 0)]}  # fmt: skip
+_UNITS = {  # by feature: another unit, its factor to ours, then added
+    "temp": [("°C", 1.8, 32)],
+    "dewp": [("°C", 1.8, 32)],
+    "wind_speed": [("km/h", 0.621371, 0), ("m/s", 2.236936, 0), ("knots", 1.15078, 0)],
+    "precip": [("mm", 1 / 25.4, 0)],
+    "pressure": [("inches of mercury", 33.8639, 0), ("Pa", 0.01, 0)],
+    "visib": [("km", 0.621371, 0)],
+}
 
 
 def _units(log, values):
@@ -177,21 +178,17 @@ def _calls(log, usual, now):
     pause = max(pause, (now - log["at"].max()) / pd.Timedelta("1h"))
     back, late = (log["at"].diff() < -pd.Timedelta("1min")).mean(), (log["at"] > now).mean()
     whole = daily.flights[daily.index < _local(pd.Series([now]))[0]]
-    (early, ahead), (least, most), again = usual["ahead"], usual["flights"], 1.25 * usual["again"][1] + 0.01
-    yield from _outside(
-        "silence", [pause], 0, 1.25 * usual["pause"], "hours without a call: ask whoever sends them"
-    )
-    yield from _outside(
-        "repeated", [daily.again.max()], 0, again, "share of flights sent again: the last counts"
-    )
-    wrong = "share of calls that run backwards or come from the future: set the clock"
-    yield from _outside("clock", [back if back > 1e-3 else 0, late], 0, 0, wrong)
-    yield from _outside(
-        "clock", daily.ahead, early - 0.25, ahead + 0.25, "hours ahead of schedule: set the clock"
-    )
-    yield from _outside(
-        "volume", whole, 0.75 * least, 1.25 * most, "flights of a day: does a feed lack, or repeat?"
-    )
+    (early, ahead), (least, most), again = usual["ahead"], usual["flights"], usual["again"][1]
+    says = "hours without a call: ask whoever sends them"
+    yield from _outside("silence", [pause], 0, 1.25 * usual["pause"], says)
+    says = "share of flights sent again: the last in time counts, tell the sender"
+    yield from _outside("repeated", [daily.again.max()], 0, 1.25 * again + 0.01, says)
+    says = "share of calls that run backwards or come from the future: set the clock"
+    yield from _outside("clock", [back if back > 1e-3 else 0, late], 0, 0, says)
+    says = "hours between call and schedule (median): set the clock"
+    yield from _outside("clock", daily.ahead, early - 0.25, ahead + 0.25, says)
+    says = "flights of a day: does a feed lack, or send twice?"
+    yield from _outside("volume", whole, 0.75 * least, 1.25 * most, says)
 
 
 def _outside(rule, values, low, high, mend):

@@ -213,6 +213,12 @@ def test_with_few_flights_no_level_is_known(past):
     assert table.p.isna().all() and not table.alarm.any() and table.z.max() > 3
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_flight_a_day_is_little_and_no_error():
+    past = reference(*made(40, flights=1), draws=100)
+    assert not drift(past, *made(7, 4, flights=1)).alarm.any()
+
+
 def test_fewer_missing_than_before_is_no_fault():
     X, day = made(40)
     holes = np.random.default_rng(2).random(len(X)) < 0.3
@@ -332,6 +338,14 @@ def test_day_is_new_yorks_date_of_the_decision(log, came):
 def test_a_log_that_cannot_be_is_refused(log, came, says, change):
     with pytest.raises(ValueError, match=says):
         matched(*change(log[:50], came[:50]), DECISION)
+
+
+def test_now_needs_its_zone(log, came, normal):
+    for now in ("2013-04-05", pd.NaT):
+        with pytest.raises(ValueError, match="now must be a moment with its zone"):
+            matched(log[:50], came[:50], DECISION, now)
+        with pytest.raises(ValueError, match="now must be a moment with its zone"):
+            quality(log[:50], normal, now)
 
 
 def test_performance_counts_what_is_known(log, came):
