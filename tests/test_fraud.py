@@ -234,24 +234,34 @@ def test_rows_out_of_order_are_refused_offline(tx):
     assert features.offline(tx[:0]).shape == (0, len(features.FEATURES))
 
 
+@pytest.mark.parametrize("cards", [1, 300, 70_000, 2**33])
+def test_rows_are_grouped_in_their_order(cards):
+    rng = np.random.default_rng(0)
+    codes, seconds = rng.integers(0, cards, 20_000), np.sort(rng.integers(0, 10**6, 20_000))
+    np.testing.assert_array_equal(features.Grouped(codes, seconds).order, np.argsort(codes, kind="stable"))
+
+
 def seen_again(store, tx):
     """FEATURES of rows that the store has: to see one again changes nothing."""
     return np.array([store.see(*row) for row in rows(tx)])
 
 
 def test_late_rows_count_as_if_in_time(tx):
-    """Rows in any order give the windows and the card's features of rows in order."""
+    """Rows in any order, and labels before or after them, give the features of rows in order."""
     few = tx[(tx.TX_TIME_DAYS < 40) & ~tx.duplicated(["CUSTOMER_ID", "TX_DATETIME"], keep=False)][:4000]
     few = few.reset_index(drop=True)
     store = Store()
+    frauds = set(few.TRANSACTION_ID[few.TX_FRAUD == 1].tolist())
+    soon = set(sorted(frauds)[::2])
     for row in rows(few.sample(frac=1, random_state=3)):
         store.see(*row)
-    for id in few.TRANSACTION_ID[few.TX_FRAUD == 1].tolist():
+        if row[0] in soon:
+            store.label(row[0], True)
+    for id in sorted(frauds - soon):
         store.label(id, True)
     got = pd.DataFrame(seen_again(store, few), columns=features.FEATURES)
     want = features.offline(few)
-    later = [f for f in features.OURS if f.startswith("TERMINAL")]
-    pd.testing.assert_frame_equal(got.drop(columns=later), want.drop(columns=later), check_exact=True)
+    pd.testing.assert_frame_equal(got, want, check_exact=True)
 
 
 def test_a_store_is_rebuilt_from_its_log(tx, tmp_path):
@@ -463,6 +473,14 @@ def test_detectors_speak_and_keep_their_odds(tx, table):
         assert 0.3 < p.mean() / y[test].mean() < 3 and protocol.figures(tx[test], p)["auc"] > 0.75
         top = model.reasons(made, table[test].to_numpy()[p.argmax()])
         assert top and [r["raises"] for r in top] == sorted((r["raises"] for r in top), reverse=True)
+        raw = made._mean(table[test].to_numpy(np.float32))
+        low, quiet = raw < made.least_, table.TERMINAL_LAST_AGE[test].clip(1, 28).to_numpy()
+        by_age = pd.Series(p[low]).groupby(quiet[low]).agg(["min", "max"])  # no other feature counts there
+        assert (
+            low.mean() > 0.3
+            and np.allclose(by_age["min"], by_age["max"])
+            and by_age["min"].is_monotonic_increasing
+        )
     with pytest.raises(ValueError, match="kind must be one of linear, boosting, network"):
         model.Detector("deep").fit(table, y)
 

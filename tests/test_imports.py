@@ -40,7 +40,7 @@ def layer(name):
     part = name.split(".")[1] if "." in name else ""
     if part in ORDER:
         return ORDER.index(part)
-    below = {"": -1, "_modidx": -1, "asgi": -1, "durable": -1}
+    below = {"": -1, "_modidx": -1, "asgi": -1, "durable": -1, "feeds": ORDER.index("serve")}
     return (below | {"folder": len(ORDER), "exercises": len(ORDER) + 1}).get(part, len(ORDER) + 2)
 
 

@@ -38,8 +38,10 @@ class Grouped:
     """Rows in order of time (n,), group by group: finds in one pass how many of a group lie before any moment."""
 
     def __init__(self, codes: np.ndarray, seconds: np.ndarray):
-        small = codes.max(initial=0) < 2**16  # 16 bits sort in linear time
-        self.order = np.argsort(codes.astype(np.uint16) if small else codes, kind="stable")
+        self.order = np.argsort(codes.astype(np.uint16), kind="stable")  # 16 bits sort in linear time
+        for bits in range(16, int(codes.max(initial=0)).bit_length(), 16):
+            more = (codes >> bits).astype(np.uint16)[self.order]
+            self.order = self.order[np.argsort(more, kind="stable")]
         codes, self.t = codes[self.order], seconds[self.order]
         self.key = codes * (int(self.t.max(initial=0)) + 100 * DAY) + self.t
         self.here = np.arange(len(codes))
@@ -276,6 +278,12 @@ class _Terminal:
         self.t.insert(i, t), self.ids.insert(i, id), self.bad.insert(i, 0), self.unusual.insert(i, unusual)
         self.fraud.insert(i + 1, self.fraud[i]), self.plain.insert(i + 1, self.plain[i])
 
+    def mark(self, i, unusual):  # the amount looks otherwise, now that an earlier one of its card is known
+        if change := int(self.unusual[i]) - int(unusual):
+            self.unusual[i] = unusual
+            for k in range(i + 1, len(self.plain)):
+                self.plain[k] += change * self.bad[i]
+
     def label(self, i, change):
         self.bad[i] += change
         for k in range(i + 1, len(self.fraud)):
@@ -357,6 +365,10 @@ class Store:
         i = bisect_right(place.t, t)
         spot.add(bisect_right(spot.t, t), id, t, place.ratio(i, cents) > HIGH)
         place.add(i, id, t, cents)
+        for k in range(i + 1, len(place.t)):  # a late row: what its card did later is judged again
+            when, _, elsewhere, spent = self.rows[place.ids[k]]
+            other = self.terminals[elsewhere]
+            other.mark(_place(other, place.ids[k], when), place.ratio(k, spent) > HIGH)
         self.rows[id], self.newest = (t, card, terminal, cents), max(t, self.newest or t)
 
     def label(self, id: int | str, fraud: bool) -> None:

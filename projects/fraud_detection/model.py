@@ -29,7 +29,9 @@ class Detector(ClassifierMixin, BaseEstimator):
 
     kind: "linear" (logistic regression), "boosting" (trees) or "network" (one hidden layer of 32, then 16). Several `members`,
     each with another share `genuine` of the genuine rows, are averaged in log-odds. Their weights undo the sampling, so that p
-    stays a probability. Raises ValueError for another kind, or labels of one kind only.
+    stays a probability. Below a third of the base rate nothing speaks for fraud, and members tell noise apart: there p grows
+    with the days since the terminal's last known label, as a crew may have come since. Raises ValueError for another kind, or
+    labels of one kind only.
     """
 
     def __init__(self, kind: str = "boosting", members: int = 4, genuine: float = 0.1, random_state: int = 0):
@@ -56,6 +58,15 @@ class Detector(ClassifierMixin, BaseEstimator):
             rows = np.flatnonzero((y == 1) | (rng.random(len(y)) < self.genuine))
             weight = np.where(y[rows] == 1, 1, 1 / self.genuine)
             self.members_.append(_member(self.kind, int(seed), Z[rows], y[rows], weight))
+        return self._pooled(X[rows], weight, y.mean() / 3)
+
+    def _pooled(
+        self, X, weight, least
+    ):  # from training rows: what p they have together a day without a label
+        z = self._mean(X)
+        self.least_ = np.log(least / (1 - least))
+        low = z < self.least_
+        self.a_day_ = weight[low] @ _expit(z[low]) / max(weight[low] @ _unlabelled(X[low]), 1e-9)
         return self
 
     def _wide(self, X):  # the rule as a column of its own
@@ -64,19 +75,32 @@ class Detector(ClassifierMixin, BaseEstimator):
     def log_odds(self, X: np.ndarray) -> np.ndarray:
         """Log-odds of fraud (n,) for FEATURES as an array (n, k)."""
         check_is_fitted(self)
-        Z = self._wide(np.asarray(X, np.float32))
+        X = np.asarray(X, np.float32)
+        z, p = self._mean(X), np.clip(self.a_day_ * _unlabelled(X), 1e-7, 0.5)
+        return np.where(z < self.least_, np.log(p / (1 - p)), z)
+
+    def _mean(self, X):
+        Z = self._wide(X)
         p = np.clip([m(Z) for m in self.members_], 1e-7, 1 - 1e-7).astype(float)
         return np.log(p / (1 - p)).mean(axis=0)
 
     def predict_proba(self, X: pd.DataFrame | np.ndarray) -> np.ndarray:
         """Probabilities (n, 2): genuine, fraud."""
         X = X[FEATURES] if isinstance(X, pd.DataFrame) else X
-        p = 1 / (1 + np.exp(-self.log_odds(X)))
+        p = _expit(self.log_odds(X))
         return np.column_stack([1 - p, p])
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """The likelier class (n,); a queue needs probabilities instead."""
         return (self.predict_proba(X)[:, 1] > 0.5).astype(int)
+
+
+def _expit(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def _unlabelled(X):  # days since the terminal's last known label, at most four weeks
+    return np.clip(X[:, FEATURES.index("TERMINAL_LAST_AGE")], 1, 28).astype(float)
 
 
 def _member(kind, seed, Z, y, weight):  # a function (n, k) -> (n,) probabilities
