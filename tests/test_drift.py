@@ -111,16 +111,16 @@ def test_mending_is_as_if_the_feed_were_well(lesson, noise):
     assert (broken["nothing"] != nothing).mean() > 0.01
     assert (broken["mend"] != nothing).mean() < 1e-4  # the last digits of °C
     some = noise.iloc[:50]
-    rules = pd.DataFrame({"feature": ["temp", "dewp"], "mend": ["°C for °F: convert it back"] * 2})
+    rules = pd.DataFrame({"rule": "unit", "feature": ["temp", "dewp"], "mend": "°C: convert it back"})
     back = lesson.mended(lesson.celsius(some), rules)
     np.testing.assert_allclose(back[["temp", "dewp"]], some[["temp", "dewp"]])
     assert lesson.mended(some, rules.iloc[:0]).equals(some)
 
 
 def test_the_first_evidence_that_speaks_names_the_cause(lesson):
-    silent = {"rules": 0, "slices": 1.0, "inputs": 0, "promises": 0}
+    silent = {"rules": 0, "slices": 1.0, "inputs": 1.5, "promises": 0}
     order = ["broken feed", "concept drift", "covariate drift", "prior drift"]
-    speaks = [{"rules": 2}, {"slices": 0.01}, {"inputs": 1}, {"promises": 3}]
+    speaks = [{"rules": 2}, {"slices": 0.01}, {"inputs": 2.5}, {"promises": 3}]
     assert lesson.diagnose(**silent) == "noise"
     for i, cause in enumerate(order):
         assert lesson.diagnose(**silent | speaks[i]) == cause
