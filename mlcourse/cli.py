@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 import mlcourse
-from mlcourse.folder import Stop, course, find, lay, lessons, plain, restore
+from mlcourse.folder import Stop, course, find, lay, lessons, plain, restore, write
 from mlcourse.jupyter import code, execute, fault
 from mlcourse.jupyter import serve as open_lab
 
@@ -381,6 +381,104 @@ def _register(registry: Any, name: str, place: Path) -> str:
         card=unpack(place / "model_card.md"), gate=pd.DataFrame(decision["gate"]).set_index("check"),
     )  # fmt: skip
     return registry.promote(name, version)
+
+
+@app.command()
+def simulate(
+    url: Annotated[
+        str | None, typer.Option(help="Your service's address; else the course's own, without HTTP.")
+    ] = None,
+    scenario: Annotated[
+        str, typer.Option(help="calm, summer, feeds, chaos, or drawn: any, from the seed.")
+    ] = "calm",
+    days: Annotated[int, typer.Option(min=1, max=184, help="From 1 July 2013 on.")] = 184,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same score, to the cent.")] = 0,
+    operator: Annotated[
+        str, typer.Option(help="careful, nothing, last-month, nightly, MODULE:CLASS or http://…")
+    ] = "careful",
+    registry: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of your service's registry and predictions.db: the operator can retrain there."
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the post-mortem, and of what a run goes on from.")
+    ] = Path("mlcourse-simulate"),
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that an answer may take.")] = 10.0,
+    nightly: Annotated[bool, typer.Option(help="Compare with 'retrain every night' too: minutes.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page to watch; 0: a free one.")] = 0,
+) -> None:
+    """Play the second half of 2013 against a service, with incidents, and score it and its operator in money.
+
+    MLCOURSE_API_KEY is sent along. A run that was stopped goes on when started again."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from mlcourse import careful, live
+    from mlcourse import simulate as sim
+    from mlcourse.incidents import real_world
+    from mlcourse.services import champion
+
+    sys.path.insert(0, os.getcwd())  # MODULE:CLASS of one's own
+    names = ["nothing", "last-month", *["nightly"] * nightly, "careful", "oracle"]
+    try:
+        sim.calendar(scenario, seed, days)
+        world = real_world()
+        service, policy = _service(url, timeout, registry, world), careful.operator_named(operator, world)
+        out.mkdir(parents=True, exist_ok=True)
+        journal = out / f"{scenario}-{seed}-{days}-{'http' if url else 'own'}.jsonl"
+        with live.web(port) as (page, publish), _screen(live, publish, page) as tell:
+            score = sim.play(service, policy, scenario, seed, days, world, tell, journal, champion(world))
+        names = [name for name in names if url or name != operator]
+        others = careful.references(scenario, seed, days, world, tuple(names))
+    except ValueError as error:
+        raise Stop(f"{error}.", 2) from error
+    write(out / "score.json", live.as_json(score).encode())
+    write(out / "post-mortem.html", live.postmortem(score, others).encode())
+    journal.unlink(missing_ok=True)
+    _scores(live.compared([score, *others]), score.told, out / "post-mortem.html")
+
+
+def _service(url: str | None, seconds: float, registry: Path | None, world: Any) -> Any:
+    # Whom a simulation asks; with a registry it can also train.
+    from mlcourse.registry import Registry
+    from mlcourse.services import HttpService, InProcess, Trainer
+
+    if url is None:
+        return InProcess(world)
+    trainer = registry and Trainer(Registry(registry), registry / "predictions.db", world)
+    return HttpService(url, seconds=seconds, trainer=trainer, key=os.environ.get("MLCOURSE_API_KEY", ""))
+
+
+def _scores(rows: list[dict], told: list[str], page: Path) -> None:
+    table = _table(*(shown := [name for name in rows[0] if name not in ("Flights", "Downtime and lateness")]))
+    for row in rows:
+        table.add_row(*(str(row[name]) for name in shown))
+    _print("This run, then other operators on the course's own service:")
+    _print(table)
+    for text in told[:5]:
+        _print(text)
+    if len(told) > 5:
+        _print(f"… and {len(told) - 5} more lines of what went wrong.")
+    _print(f"The post-mortem: {page}")
+
+
+@contextmanager
+def _screen(live: Any, publish: Callable, page: str) -> Iterator[Callable]:
+    # Every day to the page and to the terminal; where nobody watches, a line a month.
+    from rich.live import Live
+
+    if not Console().is_terminal:
+
+        def tell(now: dict) -> None:
+            publish(now)
+            if now["day"] % 30 == 0:
+                _print(f"day {now['day']:>3}  {now['money']:>14,.0f} dollars")
+
+        yield tell
+        return
+    _print(f"The same as a page: {page}")
+    with Live(refresh_per_second=8) as screen:
+        yield lambda now: (publish(now), screen.update(live.view(now)))
 
 
 @app.command()

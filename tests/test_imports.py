@@ -12,13 +12,17 @@ from conftest import ROOT
 
 # The lessons' modules in the order of the course: each may use those before it.
 ORDER = (
-    "frame data clean features split models neural train scale evaluate decide registry serve monitor retrain simulate"
+    "frame data clean features split models neural train scale evaluate decide registry serve monitor retrain incidents services "
+    "stage simulate"
 ).split()
 PACKAGE = ROOT / "mlcourse"
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if "nbs" not in p.relative_to(PACKAGE).parts)
 NAMES = {p: ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in FILES}
 HEAVY = "torch tensorflow keras mlflow optuna dask ray sklearn scipy skops pandera matplotlib duckdb IPython anywidget".split()
-MAY_LOAD = {name: {"sklearn", "scipy"} for name in "clean features models decide".split()}
+MAY_LOAD = {
+    name: {"sklearn", "scipy"}
+    for name in "clean features models decide retrain incidents services stage simulate".split()
+}
 DRAWERS = {
     "utils",
     "util",

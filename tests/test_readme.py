@@ -81,8 +81,13 @@ class Clone:
         wait(lambda: urlopen(f"{self.address}/ready", timeout=60).status == 200)
 
     def asks(self, command):
-        """The running service keeps the contract; then it stops at Ctrl-C."""
+        """The running service keeps the contract."""
         assert "rules hold" in self.run(command.replace("http://127.0.0.1:8000", self.address))
+
+    def plays(self, command):
+        """The running service is put through some days and scored; then it stops at Ctrl-C."""
+        said = self.run(command.replace("http://127.0.0.1:8000", self.address))
+        assert "oracle" in said and "post-mortem" in said
         self.service.send_signal(signal.SIGINT) if os.name != "nt" else self.service.terminate()
         self.service.communicate(timeout=60)
         assert self.service.returncode == 130 or os.name == "nt"
@@ -139,6 +144,7 @@ CHECKS = {
     "mlcourse run": says("Net savings", "report.html"),
     "mlcourse serve": Clone.serves,
     "mlcourse check-service http://127.0.0.1:8000": Clone.asks,
+    "mlcourse simulate --url http://127.0.0.1:8000 --days 3": Clone.plays,
     "mlcourse update": says(),
     "mlcourse doctor": says(),
     "python -m pip wheel --no-deps --wheel-dir dist .": Clone.wheel,
