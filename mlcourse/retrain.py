@@ -133,8 +133,8 @@ def in_canary(flights: pd.DataFrame, share: float, salt: str = "") -> np.ndarray
     minute = (flights.scheduled - pd.Timestamp(0, tz="UTC")) // pd.Timedelta("1min")
     keys = zip(flights.carrier, flights.flight, flights.origin, minute, strict=True)
     texts = (f"{salt} {carrier} {int(flight)} {origin} {minute}" for carrier, flight, origin, minute in keys)
-    spots = [int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) for text in texts]
-    return np.array(spots, dtype=float) < share * 2.0**64
+    spots = (int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) for text in texts)
+    return np.array([spot < int(share * 2**64) for spot in spots], dtype=bool)
 
 # %% ../nbs/6_monitor/25_retrain.ipynb #320ccb44
 @dataclass(frozen=True)
@@ -194,9 +194,7 @@ def _at(registry, name, alias):
 def _same_rival(registry, model):
     rival, now = model.lineage.get("challenges"), registry.current(model.name)
     if rival != now:
-        raise Refused(
-            f"{model.name} {model.version} challenged version {rival}, but {now} decides: start again"
-        )
+        raise Refused(f"{model.name} {model.version} challenged {rival}, but {now} decides: start again")
 
 # %% ../nbs/6_monitor/25_retrain.ipynb #d7aa258b
 def prove(
@@ -233,11 +231,9 @@ def settle(registry: Any, name: str, release: Release) -> str:
     told = stage == "champion" or moves.reason[moves.alias == "canary"].tail(1).eq(why).any()
     if stage in ("canary", "champion") and not (told and _at(registry, name, stage) == version):
         model = registry.load(name, version)
-        _same_rival(
-            registry, model
-        )  # and a reason never stands in for a gate: with none, the registry refuses
+        _same_rival(registry, model)
         passed = model.gate is not None and model.gate.passed.all()
-        registry.promote(name, version, stage, force=why if passed else "")
+        registry.promote(name, version, stage, force=why if passed else "")  # no reason stands in for a gate
     if stage == "undone" and registry.current(name) == version:
         registry.rollback(name, reason=release.why)
     if stage == "undone" and _at(registry, name, "canary") == version:
