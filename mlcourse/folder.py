@@ -100,7 +100,8 @@ def files() -> list[Path]:
     projects = course().parent / PROJECTS
     found += [p.relative_to(projects.parent) for p in projects.glob("*/*") if p.suffix in PROJECT_FILES]
     shown = (p for p in found if not any(part.startswith((".", "_")) for part in p.parts))
-    return sorted(shown, key=lambda p: (p.parts[0] == PROJECTS, p.stem if p.stem[0].isdigit() else "", p))
+    number = lambda p: p.stem if p.stem[0].isdigit() else ""
+    return sorted(shown, key=lambda p: (p.parts[0] == PROJECTS, number(p), p.parent, p.stem != "start", p))
 
 
 def lessons() -> list[Lesson]:

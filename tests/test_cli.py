@@ -70,6 +70,16 @@ def test_help_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", script], capture_output=True).returncode == 0
 
 
+def test_reading_order_ends_with_projects_where_they_start():
+    names = [lesson.name for lesson in folder.lessons()]
+    numbers = [float(lesson.number.replace("b", ".5") or 0) for lesson in folder.lessons()]
+    lessons = len([number for number in numbers if number])
+    assert names[0] == "index" and numbers[: lessons + 1] == sorted(numbers[: lessons + 1])
+    assert names[lessons + 1 :: 2] + names[lessons + 2 :: 2] == [
+        f"{project}{end}" for end in ("", "_reference") for project in ("fraud", "recommendation")
+    ]
+
+
 def test_learn_lays_every_lesson_with_a_kernel_named(laid, nbs):
     assert files(laid) == ["0_start/01_one.ipynb", "1_next/02_two.ipynb", "index.ipynb", "matplotlibrc"]
     for name in made_course.LESSONS:
