@@ -47,6 +47,19 @@ fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0x8914, struct.pac
 os.execvp(sys.argv[1], sys.argv[1:])
 """
 
+# A process counts its parent's memory as its own until it has begun: so a small one stands between, and reads the meter.
+METER = """
+import subprocess, sys
+code = subprocess.call(sys.argv[2:])
+try:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+except ImportError:
+    peak = 0
+open(sys.argv[1], "w").write(str(peak))
+sys.exit(code)
+"""
+
 
 @cache
 def namespace():
@@ -85,16 +98,12 @@ def alone(command, tree):
         "IPYTHONDIR": str(tree / "ip"),
     }
     env |= {"PYTHONPATH": str(tree / "no_network"), "PYTHONIOENCODING": "utf-8"}
-    start, log = time.monotonic(), tree / "log.txt"
+    start, log, peak = time.monotonic(), tree / "log.txt", tree / "peak.txt"
     with open(log, "wb") as out:
-        process = subprocess.Popen([*namespace(), *command], cwd=tree, env=env, stdout=out, stderr=out)
-        if hasattr(os, "wait4"):
-            _, status, usage = os.wait4(process.pid, 0)
-            code = process.returncode = os.waitstatus_to_exitcode(status)
-            memory = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        else:
-            code, memory = process.wait(), 0
-    return code, log.read_text(encoding="utf-8", errors="replace"), time.monotonic() - start, memory
+        meter = [sys.executable, "-c", METER, str(peak), *namespace(), *command]
+        code = subprocess.run(meter, cwd=tree, env=env, stdout=out, stderr=out).returncode
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return code, text, time.monotonic() - start, int(peak.read_text())
 
 
 def run(path, tree):
@@ -159,6 +168,12 @@ def test_failure_names_cell_and_source(tree):
 
 def test_a_passing_notebook_passes(tree):
     assert run(plant(tree, "fine.ipynb", "x = 1", "assert x"), tree)[0] == ""
+
+
+def test_memory_is_the_notebooks_own(tree):
+    mine = bytearray(b"x") * 700_000_000
+    *_, memory = run(plant(tree, "large.ipynb", "x = bytearray(b'x') * 300_000_000"), tree)
+    assert len(mine) > 600_000_000 > memory > 300_000_000 or os.name == "nt"
 
 
 def test_a_notebook_that_fetches_fails(tree):
