@@ -334,14 +334,14 @@ def measure(names: list[str], room: Path, env: Path | None, data: dict, seconds:
                             wrk(room, port, path, thing, connections, seconds)
                         )
                     if name == "ours":
+                        top = found["ours / 16"][-1]["rate"]
+                        half = asyncio.run(paced(port, *body(name, data), top / 2, seconds))
+                        found.setdefault("ours at half", []).append(half)
                         path, thing = body(name, data, 100)
                         for connections in (1, 16):
                             found.setdefault(f"batch of 100 / {connections}", []).append(
                                 wrk(room, port, path, thing, connections, seconds)
                             )
-                        top = found["ours / 16"][-1]["rate"]
-                        half = asyncio.run(paced(port, *body(name, data), top / 2, seconds))
-                        found.setdefault("ours at half", []).append(half)
             except (RuntimeError, subprocess.CalledProcessError) as error:
                 print(f"{name} is left out: {error}", file=sys.stderr)
     return found

@@ -234,11 +234,21 @@ def test_rows_out_of_order_are_refused_offline(tx):
     assert features.offline(tx[:0]).shape == (0, len(features.FEATURES))
 
 
-@pytest.mark.parametrize("cards", [1, 300, 70_000, 2**33])
+@pytest.mark.parametrize("cards", [1, 300, 70_000, 2**20])
 def test_rows_are_grouped_in_their_order(cards):
     rng = np.random.default_rng(0)
     codes, seconds = rng.integers(0, cards, 20_000), np.sort(rng.integers(0, 10**6, 20_000))
     np.testing.assert_array_equal(features.Grouped(codes, seconds).order, np.argsort(codes, kind="stable"))
+
+
+def test_windows_of_blocks_are_those_of_the_whole(tx):
+    c = features.columns(tx)
+    for key, half in (("card", features._customer_windows), ("terminal", features._terminal_windows)):
+        for size in (1, 1000, len(tx) - 1):
+            whole, blocks = half(c), features._blocks(c, key, half, size)
+            assert list(blocks) == list(whole)
+            for name in whole:
+                np.testing.assert_array_equal(blocks[name], whole[name])
 
 
 def seen_again(store, tx):
