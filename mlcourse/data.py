@@ -164,9 +164,8 @@ _RANGES["flights"] = {
 }  # fmt: skip
 
 
-def _off_delay(
-    time, scheduled, delay
-):  # True where delay (minutes) is not time - scheduled (hhmm), whatever the day
+def _off_delay(time, scheduled, delay):
+    # True where delay (minutes) is not time - scheduled (hhmm), whatever the day.
     minutes = (time // 100 - scheduled // 100) * 60 + time % 100 - scheduled % 100
     return ((minutes - delay) % 1440).fillna(0) != 0
 
@@ -479,9 +478,8 @@ def download_month(
     return _arrive(target, url + target.name, sha256, tries, wait, timeout)
 
 # %% ../nbs/2_data/07_data.ipynb #20538712
-def _arrive(
-    target, url, sha256, tries, wait, timeout
-):  # tries to fetch until the file is whole, then names it
+def _arrive(target, url, sha256, tries, wait, timeout):
+    # Tries to fetch until the file is whole, then names it.
     part, record = (target.with_name(target.name + end) for end in (".part", ".sha256"))
     for n in range(tries):
         time.sleep(wait * 2 ** (n - 1) if n else 0)

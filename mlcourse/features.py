@@ -160,9 +160,8 @@ def _minutes(duration):
     return -(-duration // pd.Timedelta("1min"))
 
 
-def _prepare(
-    con, decision, first, last
-):  # the tables of _STEPS, for flights scheduled from first to last (minutes)
+def _prepare(con, decision, first, last):
+    # The tables of _STEPS, for flights scheduled from first to last (minutes).
     if decision.lead % pd.Timedelta("15min"):
         raise ValueError(f"decision.lead must be whole quarters of an hour, got {decision.lead}")
     lead, wait = _minutes(decision.lead), _minutes(decision.label_delay)

@@ -68,9 +68,8 @@ class _Named(TransformerMixin, BaseEstimator):
         return np.array([*self.numbers_, *flags, *hot], object)
 
 # %% ../nbs/3_train/11_models.ipynb #9ee9dc5f
-def _ranks(
-    column, y, mix=20
-):  # {value: place} by the mean of y, mixed with average rows: a few flights are luck
+def _ranks(column, y, mix=20):
+    # {value: place} by the mean of y, mixed with average rows: a few flights are luck.
     if column.dtype.kind in "mM" or {type(v) for v in column.dropna().unique()} - {str}:
         raise ValueError(f"X must hold numbers or text in {column.name}, got {column.dtype}")
     seen = pd.Series(y).groupby(column.to_numpy(object, na_value=None)).agg(["sum", "count"])

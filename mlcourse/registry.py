@@ -379,9 +379,8 @@ def _pack(pipeline, example, facts, card):  # the files of a version, by name
     return files | {"manifest.json": _json(facts | {"exact": exact, "files": seals})}
 
 
-def _faster(
-    pipeline, encoder, example
-):  # ONNX if it says exactly the same, and how far it is; or why there is none
+def _faster(pipeline, encoder, example):
+    # ONNX if it says exactly the same, and how far it is; or why there is none.
     try:
         content = to_onnx(pipeline)
         far = furthest(pipeline, encoder, runner(content), example)

@@ -132,9 +132,8 @@ def _with_fraud(tx, world, mean, bad, began, coin):
     )
 
 
-def _density(
-    amount, mean
-):  # of a genuine amount: normal, its negative part spread evenly over 0 to twice the mean
+def _density(amount, mean):
+    # Of a genuine amount: normal, its negative part spread evenly over 0 to twice the mean.
     z = (amount / mean - 1) * 2
     return np.exp(-(z**2) / 2) * 2 / np.sqrt(2 * np.pi) / mean + 0.02275 * (amount < 2 * mean) / (2 * mean)
 

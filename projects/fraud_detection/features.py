@@ -165,9 +165,8 @@ def offline(tx: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: np.asarray(found[name], float) for name in FEATURES}, index=tx.index)
 
 
-def _card(
-    c,
-):  # features of the card, and each amount in thousandths of its customer's usual mean (-1: none known)
+def _card(c):
+    # Features of the card, and each amount in thousandths of its customer's usual mean (-1: none known).
     g = Grouped(c["card"], c["seconds"])
     cents, total = c["cents"][g.order], g.sums(c["cents"])
     count, spent = g.here - g.first, total[:-1] - total[g.first]
@@ -422,9 +421,8 @@ class Store:
             self.file.close()
 
 
-def _place(
-    state, id, t
-):  # where transaction `id` stands in a card or terminal; a new one comes behind its equals
+def _place(state, id, t):
+    # Where transaction `id` stands in a card or terminal; a new one comes behind its equals.
     i = end = bisect_right(state.t, t)
     while i and state.t[i - 1] == t:
         i -= 1

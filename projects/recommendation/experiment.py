@@ -122,13 +122,12 @@ def live(
     screens: int = 3,  # a user and month
     model: Callable[[], Ranker] = lambda: Ease(100),
     seed: int = 0,
-) -> (
-    pd.DataFrame
-):  # a row a month: value, coverage, novelty, gini, head, new (share of screens' films from this year)
+) -> pd.DataFrame:
     """Months of a service that learns from what it has itself shown, and is retrained every month.
 
-    Clicks of a film that was never shown cannot come. value: true expected clicks a screen; new: share of slots that hold
-    films released after the start. Raises ValueError unless explore is between 0 and the slots of a screen.
+    Returns a row a month: value (true expected clicks a screen), coverage, novelty, gini, head, new (share of slots that
+    hold films released after the start). Clicks of a film that was never shown cannot come. Raises
+    ValueError unless explore is between 0 and the slots of a screen.
     """
     if isinstance(explore, bool) or not isinstance(explore, int) or not 0 <= explore <= world.slots:
         raise ValueError(f"explore must be a whole number from 0 to {world.slots}, got {explore!r}")
