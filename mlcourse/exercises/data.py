@@ -99,6 +99,16 @@ class Stuck(Exercise):
             "those rows False.",
         ),
         Mistake(
+            "looks at the temperature, whatever is asked",
+            """def stuck(weather, column, hours):
+    t = weather.sort_values(["origin", "time_hour"])
+    new = (t["origin"] != t["origin"].shift()) | (t["temp"] != t["temp"].shift())
+    run = (new | (t["time_hour"].diff() != pd.Timedelta("1h"))).cumsum()
+    return ((run.groupby(run).transform("size") >= hours) & t["temp"].notna()).reindex(weather.index)
+""",
+            'You look at `weather["temp"]`. Which sensor is meant comes as an argument: `weather[column]`.',
+        ),
+        Mistake(
             "longer than instead of at least",
             """def stuck(weather, column, hours):
     t = weather.sort_values(["origin", "time_hour"])
@@ -126,6 +136,8 @@ class Stuck(Exercise):
         next_day = [*hours(3), *hours(3, NOON + pd.Timedelta(hours=3))]
         turn = pd.DataFrame({"origin": ["EWR"] * 3 + ["JFK"] * 3, "time_hour": next_day, "temp": [50.0] * 6})
         yield Case((turn, "temp", 4), edge="an airport whose rows begin in the hour after the other's end")
+        other = self.table(rng).rename(columns={"temp": "visib"}).assign(temp=50.0)
+        yield Case((other, "visib", 3), edge="another column")
         yield Case((self.table(rng), "temp", 1), edge="hours=1, where every reading is a run")
         yield Case((turn.head(0), "temp", 2), edge="an empty table")
 
@@ -444,6 +456,16 @@ class Reconcile(Exercise):
             "The same flight number flies every day, and may leave two airports. All four columns together are the key.",
         ),
         Mistake(
+            "mixes the rows of the second delivery",
+            """def reconcile(first, second):
+    key = ["time_hour", "carrier", "flight", "origin"]
+    both = pd.concat([first.drop_duplicates(key, keep="last"), second])
+    return both.groupby(key, as_index=False).last()[list(first.columns)]
+""",
+            "You keep the last row of a key in the first delivery, not in the second: there the row that was replaced fills "
+            "the gaps of the one that replaced it.",
+        ),
+        Mistake(
             "mixes the rows of a repeated key",
             """def reconcile(first, second):
     key = ["time_hour", "carrier", "flight", "origin"]
@@ -457,11 +479,13 @@ class Reconcile(Exercise):
     def cases(self, rng) -> Iterator[Case]:
         """Two deliveries that share half of their flights; then a repeated key, and an empty delivery."""
         yield Case(self.deliveries(rng, 30))
-        first, second = self.deliveries(rng, 8)
+        # Twenty flights, so that neither has fewer than two; no missing delay, so that a repeated row makes the only gap
+        first, second = (d.assign(arr_delay=d["arr_delay"].fillna(7.0)) for d in self.deliveries(rng, 20))
         again = second.tail(2).assign(arr_delay=np.nan, tailnum="N1")
         yield Case((first, pd.concat([second, again])), edge="a delivery that repeats a key")
         again = first.head(2).assign(arr_delay=[np.nan, 99.0])
-        yield Case((pd.concat([first, again]), second), edge="a first delivery that repeats a key")
+        late = second.assign(arr_delay=np.nan)
+        yield Case((pd.concat([first, again]), late), edge="a first delivery that repeats a key")
         yield Case((first, second.head(0)), edge="no corrections")
         yield Case((first.head(0), second), edge="an empty first delivery")
 

@@ -76,6 +76,23 @@ class KnownLabels(Exercise):
             "The decision says from how many minutes on a flight is late: pass `decision.late` on, not the default of 30.",
         ),
         Mistake(
+            "the minute is forgotten",
+            """def known_labels(flights, at, decision):
+    return label(flights, decision.late)[flights.time_hour + decision.label_delay <= at]
+""",
+            "`time_hour` is the hour of the departure, cut off: the flight of 17:45 counts as one of 17:00. `label_time` adds "
+            "the minutes.",
+        ),
+        Mistake(
+            "the label waits for the arrival",
+            """def known_labels(flights, at, decision):
+    late = pd.to_timedelta(flights.arr_delay.fillna(0), unit="min")
+    return label(flights, decision.late)[label_time(flights, decision) + late <= at]
+""",
+            "You count from the arrival. The label delay counts from the *scheduled* departure, for every flight alike: it "
+            "is long enough for the late ones.",
+        ),
+        Mistake(
             "strictly before",
             """def known_labels(flights, at, decision):
     return label(flights, decision.late)[label_time(flights, decision) < at]
@@ -90,6 +107,9 @@ class KnownLabels(Exercise):
             flights = _flights(rng, 60)
             flights.loc[:2, "arr_delay"] = [late, late - 1.0, np.nan]
             flights.loc[:2, "time_hour"] = flights.time_hour.min() - pd.Timedelta(hours=30)
+            # One that waits for its arrival, one whose minutes decide: neither may depend on the seed
+            flights.loc[3:4, "arr_delay"], flights.loc[3:4, "minute"] = [0.0, 80.0], [30, 45]
+            flights.loc[3:4, "time_hour"] = middle - pd.Timedelta(delay) - pd.to_timedelta([0, 1], unit="h")
             yield Case((flights, middle, Decision(late=late, label_delay=delay)))
         flights = _flights(rng, 12)
         tie = flights.time_hour[4] + pd.Timedelta(minutes=int(flights.minute[4]), hours=13)

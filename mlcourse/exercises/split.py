@@ -229,6 +229,19 @@ class Neighbours(Exercise):
             "A flight exactly `within` away still counts: use `<=`.",
         ),
         Mistake(
+            "takes the same minute for the flight itself",
+            """def neighbours(origin, minute, train, within):
+    count = 0
+    for name in origin.unique():
+        here = origin == name
+        away = abs(minute[here & ~train].to_numpy()[:, None] - minute[here & train].to_numpy())
+        count += int(((away > 0) & (away <= within)).any(axis=1).sum())
+    return count
+""",
+            "You leave out distance 0. Two flights may leave in the same minute, and one that is tested is never among the "
+            "training flights: 0 is as near as it gets.",
+        ),
+        Mistake(
             "lets a flight be its own neighbour",
             """def neighbours(origin, minute, train, within):
     count = 0
@@ -259,6 +272,7 @@ class Neighbours(Exercise):
         minute, origin = pd.Series([60, 120, 181]), pd.Series(["JFK"] * 3)
         train = pd.Series([False, True, False])
         yield Case((origin, minute, train, 60), edge="a neighbour exactly at the limit")
+        yield Case((origin, minute * 0, train, 60), edge="a neighbour at the very same minute")
         yield Case((origin, minute, train & False, 60), edge="no flight to train on")
         yield Case((origin, minute, train | np.True_, 60), edge="no flight to test")
 
