@@ -103,15 +103,26 @@ def loops(flags):
 
 def test_an_endless_loop_is_stopped():
     said = outcome(loops)
-    assert said.kind == NOT_YET and "stopped after 1 s" in said.message
+    assert said.kind == NOT_YET and "was stopped after" in said.message and "three rows" in said.message
     assert not [t for t in threading.enumerate() if t.name == "mlcourse-check"], "the loop is really over"
 
 
-def test_a_loop_that_cannot_be_stopped_is_told(monkeypatch):
-    def sleeps(flags):
-        time.sleep(8)
+class Hasty(Share):
+    seconds = 0.2
 
-    assert "restart the kernel" in outcome(sleeps).message
+
+def test_a_loop_that_cannot_be_stopped_is_told(monkeypatch):
+    monkeypatch.setattr(guard._stop, "__defaults__", (0.2,))
+    said = outcome(lambda flags: time.sleep(3), Hasty())
+    assert said.kind == NOT_YET and "restart the kernel" in said.message
+
+
+def test_a_right_answer_is_not_stopped_for_what_others_compute():
+    def waits(flags):
+        time.sleep(0.1)
+        return RIGHT(flags)
+
+    assert outcome(waits, Hasty()).kind == PASSED
 
 
 def test_a_flood_of_text_is_held_back(capsys):
@@ -150,7 +161,7 @@ def test_numpy_replaced_before_the_check_is_undone():
     (lambda flags: None, "returned None"),
     (lambda flags: (f for f in flags), "returned a generator"),
     (lambda flags: map(int, flags), "returned a map"),
-    (lambda flags: float("nan"), "NaN means"),
+    (lambda flags: float("nan"), "Where does the NaN come from"),
     (lambda flags: exit(), "SystemExit"),
     (lambda flags: flags.nothing, "AttributeError"),
     (lambda flags: (lambda f: f(f))(lambda f: f(f)), "RecursionError"),
@@ -201,7 +212,35 @@ def test_documented_errors_are_asked_for():
 
     assert outcome(Strict().reference, Strict()).kind == PASSED
     said = outcome(RIGHT, Strict())
-    assert said.kind == FRAGILE and "should raise ValueError" in said.message
+    assert said.kind == FRAGILE and "share([]) should raise ValueError, but gave 0." in said.message
+    said = outcome(lambda flags: np.mean(flags) if flags else {}[0], Strict())
+    assert "should raise ValueError, but raised KeyError: 0 at `" in said.message
+
+
+class Kept(Share):
+    """What is promised of the index is judged; where nothing is promised, any container will do."""
+
+    starter = "def share(flags):\n    return ____\n"
+    solutions = ("def share(flags):\n    return flags + 1", "def share(flags):\n    return 1 + flags")
+    mistakes = (Mistake("minus", "def share(flags):\n    return flags - 1", "Add it."),)
+    index = True
+
+    def cases(self, rng):
+        yield Case((pd.Series([1.0, 2.0, 4.0], [7, 5, 6]),))
+        yield Case((pd.Series([], dtype=float),), edge="no rows")
+
+
+def test_a_promised_index_is_judged():
+    assert [outcome(Kept().answer(code), Kept()).kind for code in Kept.solutions] == [PASSED] * 2
+    assert outcome(lambda flags: (flags + 1).sort_index().reindex(flags.index), Kept()).kind == PASSED
+    for lost in (lambda flags: (flags + 1).reset_index(drop=True), lambda flags: flags.to_numpy() + 1):
+        said = outcome(lost, Kept())
+        assert said.kind == NOT_YET and "the index is lost" in said.message
+    said = outcome(lambda flags: (flags + 1).sort_index(), Kept())
+    assert said.kind == NOT_YET and "rows are in another order" in said.message
+    assert outcome(lambda flags: (flags - 1).reset_index(drop=True), Kept()).mistake == "minus"
+    free = type("Free", (Kept,), {"index": False})()
+    assert outcome(lambda flags: list(flags + 1), free).kind == PASSED
 
 
 def test_same_seed_same_outcome():
@@ -230,6 +269,9 @@ def test_ctrl_c_reaches_the_learner_and_stops_the_answer(monkeypatch):
     (pd.DataFrame({"b": [2], "a": [1]}), pd.DataFrame({"a": [1], "b": [2]}, index=[9])),
     ({"a": [1, 2]}, {"a": np.array([1, 2])}),
     (np.True_, True),
+    (np.array(0.3), 0.3),
+    (0.3, np.array(0.3)),
+    ([], np.array([], dtype=bool)),
     (np.int64(3), 3),
     (["a", None], ["a", None]),
 ])  # fmt: skip
@@ -240,7 +282,7 @@ def test_same_in_any_container(got, want):
 @pytest.mark.parametrize("got, want", [
     ([1.0, 2.0], [2.0, 1.0]), ([1.0], [1.0, 1.0]), (1.0, [1.0]), (0.0, False), (1, True), (np.nan, 0.0),
     ("1", 1), ({1}, {2}), (None, 0), (pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})), (0.3001, 0.3),
-    ({"a": 1}, {"a": 1, "b": 2}), ([[1, 2]], [1, 2]),
+    ({"a": 1}, {"a": 1, "b": 2}), ([[1, 2]], [1, 2]), ([1, 0], np.array([True, False])), (np.array(1), [1]),
 ])  # fmt: skip
 def test_not_the_same(got, want):
     assert not same(got, want)
@@ -260,6 +302,7 @@ def test_describe_is_short():
         "x" * 10**6,
         pd.Series(np.zeros(999)),
         {i: i for i in range(999)},
+        (np.full(9, 1e-300),) * 6,
     ):
         assert len(describe(value)) <= 200
 
@@ -272,7 +315,10 @@ def test_find_names_what_there_is():
 
 @pytest.mark.parametrize("got, want, words", [
     (1.5, 2.5, "gave 1.5, expected 2.5."),
-    (np.nan, 0.0, "NaN means"),
+    (np.nan, 0.0, "Where does the NaN come from"),
+    ((np.float64(7.5), "high"), (6.0, "low"), "gave (7.5, 'high'), expected (6, 'low')."),
+    ((1, np.zeros(9)), (1, np.array([*[0.0] * 8, 2])), "wrong in part 2 of 2: gave 0 at position 8, expected 2."),
+    (([1, 0],), ([True, False],), "wrong in part 1 of 1: gave [1, 0], expected [True, False]."),
     (list(range(20)), [*range(12), 9, *range(13, 20)], "gave 12 at position 12, expected 9."),
     ([([1], [2, 3])] * 9, [([1, 2], [3])], "gave [([1], [2, 3])"),
     (np.zeros(9), np.zeros(12), "gave 9 values, expected 12"),

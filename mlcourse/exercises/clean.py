@@ -11,6 +11,7 @@ class FillByGroup(Exercise):
     """A learned value comes from the past rows of the same group, or else from all past rows."""
 
     id = "clean-1"
+    index = True
     title = "Fill by group, from the past"
     starter = """def fill_by_group(x, group, past):
     return ____
@@ -136,6 +137,7 @@ class Carry(Exercise):
     """Forward only, by the clock, and not for ever."""
 
     id = "clean-2"
+    index = True
     title = "Carry, but not too far"
     starter = """def carry(value, time, limit):
     return ____
@@ -412,6 +414,7 @@ class Tame(Exercise):
     """What is false becomes missing; what is true but extreme is clipped to what the past has seen."""
 
     id = "clean-4"
+    index = True
     title = "Tame, do not kill"
     starter = """def tame(x, past, low, high):
     return ____

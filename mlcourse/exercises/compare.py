@@ -27,6 +27,7 @@ class Raised:
 
 def same(got: Any, want: Any) -> bool:
     """Whether `got` equals `want`: floats to 1e-6, NaN equals NaN, list = array = Series, frames by column."""
+    got, want = (x[()] if isinstance(x, np.ndarray) and x.ndim == 0 else x for x in (got, want))
     if isinstance(want, Raised) or isinstance(got, Raised):
         return isinstance(want, Raised) and isinstance(got, Raised) and issubclass(got.kind, want.kind)
     if hasattr(want, "columns"):
@@ -57,6 +58,8 @@ def _same_values(got: Any, want: Any) -> bool:
         return False
     got, want = np.asarray(got), np.asarray(want)
     if got.shape != want.shape:
+        return False
+    if want.dtype.kind == "b" and got.dtype.kind in "iuf" and want.size:  # 1 is not True here either
         return False
     if got.dtype.kind in "biuf" and want.dtype.kind in "biuf":
         return bool(np.allclose(got.astype(float), want.astype(float), rtol=RTOL, atol=1e-9, equal_nan=True))
@@ -96,10 +99,20 @@ def difference(got: Any, want: Any) -> str:
     """How `got` is not `want`, in words: both if they are short, else the first place where they differ."""
     if hasattr(want, "columns") and hasattr(got, "columns"):
         return _frames_differ(got, want)
+    if (
+        isinstance(want, tuple)
+        and isinstance(got, tuple)
+        and len(got) == len(want)
+        and not all(map(np.isscalar, want))
+    ):
+        at = next((i for i, (g, w) in enumerate(zip(got, want, strict=True)) if not same(g, w)), 0)
+        return f"is wrong in part {at + 1} of {len(want)}: {difference(got[at], want[at])}"
     pair = [_row(x) for x in (got, want)]
     if any(x is None or x.ndim != 1 or len(x) < 7 for x in pair):
         nan = (
-            " NaN means that a missing value or 0/0 went through." if is_nan(got) and not is_nan(want) else ""
+            " Where does the NaN come from: a missing value, 0/0, or your own return?"
+            if is_nan(got) and not is_nan(want)
+            else ""
         )
         return f"gave {describe(got)}, expected {describe(want)}.{nan}"
     if len(pair[0]) != len(pair[1]):
@@ -144,6 +157,11 @@ def describe(value: Any) -> str:
         return f"<table of {len(value)} rows: {', '.join(map(str, value.columns[:6]))}>"
     if hasattr(value, "to_numpy") and hasattr(value, "index"):
         return f"<Series {describe(value.tolist()[:7])}>"
+    if isinstance(value, tuple) and 0 < len(value) <= 6:
+        shown = f"({', '.join(map(describe, value))}{',' * (len(value) == 1)})"
+        return shown if len(shown) <= 200 else f"{shown[:199]}…"
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return describe(value[()])
     if isinstance(value, np.ndarray):
         shown = describe(value.ravel()[:7].tolist())
         return shown if value.ndim == 1 else f"<array {value.shape}: {shown}>"

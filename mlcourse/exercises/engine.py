@@ -98,6 +98,7 @@ class Exercise:
     mistakes: tuple[Mistake, ...]
     setup: str = "import numpy as np\nimport pandas as pd"
     seconds: float = 10.0
+    index = False  # whether the task promises the index of its input
 
     def cases(self, rng) -> Iterator[Case]:
         """Fresh inputs, ordinary ones first; the first solution says what is right for them."""
@@ -183,14 +184,16 @@ class Exercise:
 
     def _fault(self, case: Case, got: Tried, want: Tried) -> Wrong | None:
         if self._equal(got.value, want.value):
+            if self.index and not _same_index(got.value, want.value):
+                return Wrong(f"{self._call(case)}: {LOST}", case.edge)
             return Wrong(CHANGED, case.edge or "the caller uses its data again") if got.changed else None
         if isinstance(want.value, Raised):
-            rule = f"{want.value.kind.__name__} ({want.value.text})"
-            return Wrong(
-                f"{self._call(case)} should raise {rule}, but gave {describe(got.value)}.", case.edge
-            )
+            did = f"raised {got.value}" if isinstance(got.value, Raised) else f"gave {describe(got.value)}"
+            return Wrong(f"{self._call(case)} should raise {want.value.kind.__name__}, but {did}.", case.edge)
         if unusable := self._unusable(case, got.value):
             return unusable
+        if self._shuffled(got.value, want.value):
+            return Wrong(f"{self._call(case)}: {SHUFFLED}", case.edge)
         return Wrong(f"{self._call(case)} {difference(got.value, want.value)}", case.edge)
 
     def _equal(self, got: Any, want: Any) -> bool:
@@ -202,6 +205,13 @@ class Exercise:
             return self.same(got, want)
         except Exception:  # a value of an unforeseen type is not the same
             return False
+
+    def _shuffled(self, got: Any, want: Any) -> bool:
+        # Whether two Series agree label by label, and only the rows lie in another order.
+        if not (_is_series(got) and _is_series(want) and got.index.is_unique and want.index.is_unique):
+            return False
+        there = len(got) == len(want) and got.index.isin(want.index).all()
+        return bool(there) and self._equal(got.loc[want.index], want)
 
     def _behaves_like(self, got: list[Tried], cases: list[Case], want: list[Tried]) -> Mistake | None:
         for mistake in self.mistakes:
@@ -220,6 +230,16 @@ ____ = Blank()
 
 ONCE = (types.GeneratorType, map, filter, zip)  # iterators, spent after one use
 CHANGED = "It changes its input. Work on a copy: the caller still needs the original."
+LOST = "the values are right, but the index is lost. Give back a Series with the index you were given."
+SHUFFLED = "each value is right for its label, but the rows are in another order. Keep that of the input."
+
+
+def _is_series(value: Any) -> bool:
+    return hasattr(value, "to_numpy") and hasattr(value, "index") and not hasattr(value, "columns")
+
+
+def _same_index(got: Any, want: Any) -> bool:
+    return not _is_series(want) or (_is_series(got) and (not len(want) or got.index.equals(want.index)))
 
 
 class Tried(NamedTuple):
@@ -280,7 +300,7 @@ def _judged(exercise: Exercise, answer: Any, seed: int) -> tuple[str, str]:
     except TooLong as stuck:
         return (
             NOT_YET,
-            f"`{exercise.name}` was stopped after {exercise.seconds:g} s. Does a loop ever end? {stuck}",
+            f"`{exercise.name}` was stopped after {stuck}",
         )
     except (Exception, SystemExit, MemoryError) as error:
         return NOT_YET, (

@@ -240,6 +240,7 @@ class NightlyShare(Exercise):
     """A share of labels that were certain when a nightly job last counted them."""
 
     id = "features-3"
+    index = True
     title = "The nightly share"
     starter = """def nightly_share(labels, asks, days):
     return ____

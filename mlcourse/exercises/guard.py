@@ -35,8 +35,11 @@ class Printed(io.TextIOBase):
         return len(text)
 
 
+PATIENCE = 5  # how many times as long as it may compute a work may take on a machine that is busy, or wait
+
+
 def run(work: Callable[[], Any], seconds: float) -> tuple[Any, Printed]:
-    """Result of `work()` and what it printed; TooLong after `seconds`.
+    """Result of `work()` and what it printed; TooLong after `seconds` of computing, or PATIENCE times as many in all.
 
     Runs in a thread of its own, because lessons also run where signals do not reach (Windows, test runners).
     An exception of `work` comes back unchanged; Ctrl-C stops the work first.
@@ -52,15 +55,20 @@ def run(work: Callable[[], Any], seconds: float) -> tuple[Any, Printed]:
 
     thread = threading.Thread(target=target, daemon=True, name="mlcourse-check")
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        began, computed = time.monotonic(), time.process_time()
         thread.start()
         try:
             thread.join(seconds)
-            late = thread.is_alive()
+            while thread.is_alive() and time.process_time() - computed < seconds:
+                if time.monotonic() - began > PATIENCE * seconds:
+                    break
+                thread.join(0.05)
+            late, took = thread.is_alive(), time.monotonic() - began
         finally:
             stopped = _stop(thread)
     if late:
         advice = "Try it on three rows first." if stopped else "It does not stop: restart the kernel."
-        raise TooLong(advice)
+        raise TooLong(f"{took:.0f} s. Does a loop ever end? {advice}")
     if "error" in result:
         raise result["error"]
     return result["value"], printed

@@ -428,6 +428,7 @@ class Apart(Exercise):
     """Training rows whose group is not tested; a row without a group shares none."""
 
     id = "split-4"
+    index = True
     title = "Keep the groups apart"
     starter = """def apart(train, test, group):
     return ____
