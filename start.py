@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = str(BIN / ("python.exe" if os.name == "nt" else "python"))
-STAMP = VENV / "course.stamp"  # folder, digest and extras of what is installed; empty while that goes on
+STAMP = VENV / "course.stamp"  # folder, digest, extras and packages installed; empty while that goes on
 WANTED = "settings.ini", "constraints.txt", "setup.py", "pyproject.toml"  # what an installation depends on
 BEGAN = time.monotonic()
 
@@ -162,6 +162,12 @@ def runs():
         return False
 
 
+def names():
+    """The packages that lie in .venv, whatever their versions."""
+    found = [file for place in ("lib/*", "Lib") for file in VENV.glob(place + "/site-packages/*")]
+    return {file.name for file in found if file.suffix not in (".dist-info", ".pth")} - {"__pycache__"}
+
+
 def pip():
     """The pip that installs into .venv: this Python's own, or else one unpacked there."""
     if importlib.util.find_spec("pip"):
@@ -210,10 +216,11 @@ def setup(dev):
         told = b"\0".join((ROOT / name).read_bytes() for name in WANTED)
         done = [str(ROOT), hashlib.sha256(told).hexdigest()]
         have = STAMP.read_text(encoding="utf-8").split("\n") if STAMP.exists() else [str(ROOT)]
-        whole = have[0] == str(ROOT) and runs()
-        if whole and (have == [*done, "dev"] or (have == done and not dev)):
+        had = have[2:3] == ["dev"]
+        whole = have[0] == str(ROOT) and runs() and names().issuperset(have[3:])
+        if whole and have[:2] == done and (had or not dev):
             return
-        dev = dev or have[-1] == "dev"
+        dev = dev or had
         if not whole:
             for old in VENV.iterdir():
                 if old.name != "course.lock":
@@ -224,7 +231,8 @@ def setup(dev):
         if not whole:
             step("Making .venv", sys.executable, "-m", "venv", "--without-pip", str(VENV))
         install(dev)
-        STAMP.with_suffix(".new").write_text("\n".join(done + ["dev"] * dev), encoding="utf-8")
+        told = "\n".join([*done, "dev" if dev else "", *sorted(names())])
+        STAMP.with_suffix(".new").write_text(told, encoding="utf-8")
         STAMP.with_suffix(".new").replace(STAMP)
         show("Ready")
 

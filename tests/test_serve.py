@@ -374,7 +374,9 @@ def test_the_command_says_what_holds_and_what_does_not(url):
     done = run("check-service", url)
     assert done.returncode == 0 and f"{len(RULES)} of {len(RULES)} rules hold." in done.stdout
     nobody = run("check-service", "http://127.0.0.1:9")
-    assert nobody.returncode == 1 and "Do:   Start the service" in nobody.stdout
+    assert nobody.returncode == 1 and not nobody.stdout
+    assert nobody.stderr.startswith("Nothing answers at http://127.0.0.1:9 (")
+    assert not any(finding.holds for finding in check_service("http://127.0.0.1:9"))
     assert run("check-service", "ftp://x").returncode == 2
 
 
@@ -383,6 +385,9 @@ def test_serve_without_a_model_says_what_to_do(tmp_path):
     assert (
         done.returncode == 2 and "Run `mlcourse run` first" in done.stderr and "Traceback" not in done.stderr
     )
+    nobody = run("serve", "--registry", "http://127.0.0.1:9", cwd=tmp_path)
+    assert nobody.returncode == 2 and "does the registry run?" in nobody.stderr
+    assert "http://127.0.0.1:9 does not answer: " in nobody.stderr and "mlcourse run" not in nobody.stderr
 
 
 def test_a_taken_port_is_said(service, registry, tmp_path):

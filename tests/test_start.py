@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -105,6 +104,14 @@ def test_sets_up_opens_and_then_has_nothing_to_do(course, env):
     assert (course / ".venv" / "course.stamp").stat().st_mtime_ns == stamp
 
 
+def test_a_package_that_is_gone_is_mended(course, env):
+    assert run(course, env, "setup")[0] == 0
+    (six,) = course.glob(".venv/**/six.py")
+    six.unlink()
+    code, said = run(course, env, "x")
+    assert (code, said.splitlines()[-1]) == (0, "opened learn x") and "Making" in said
+
+
 def test_test_installs_what_tests_need_once_and_hands_arguments_to_pytest(course, env):
     (course / "pytest.py").write_text("import sys; print('tested', *sys.argv[1:]); sys.exit(3)")
     code, said = run(course, env, "test", "-k", "frame")
@@ -153,7 +160,6 @@ def interrupt(course, env, title, how):
             break
     else:
         pytest.fail(f"never came to {title}")
-    time.sleep(0.1)
     how(child.pid)
     said = child.communicate(timeout=60)[0]
     return child.returncode, said
