@@ -427,9 +427,7 @@ def _reaching(where):
             raise ValueError(str(error)) from error
         where = re.sub(r"//[^/@]*@", "//…@", str(where))  # no password in a message
         kind = FileNotFoundError if "(404)" in str(error) else Unreachable
-        said = " ".join(str(error).split())
-        said = said if len(said) <= 300 else f"… {said[-300:].partition(' ')[2]}"
-        raise kind(f"{where} does not answer: {said}") from error
+        raise kind(f"{where} does not answer: {' '.join(str(error).split()[-30:])}") from error
 
 
 def _keep(store, name, facts, files, gate):
