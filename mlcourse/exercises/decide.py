@@ -143,7 +143,7 @@ class BestRule(Exercise):
     )
 
     def cases(self, rng) -> Iterator[Case]:
-        """Flights with repeated, close p, budgets that bind and do not, gains only; then losses only, no budget, equal totals."""
+        """Flights with repeated, close p, budgets that bind or not, gains only, many; then losses only, no budget, equal totals."""
         import numpy as np
 
         for share in 0.2, 0.5, 1.0, 1.0:
@@ -153,6 +153,11 @@ class BestRule(Exercise):
             gain[rng.permutation(n)[: n // 2]] += 25
             yield Case((p, gain, int(share * n)))
         yield Case((p, abs(gain) + 5, n))  # every act pays: the best rule acts on all
+        many, pays = (
+            rng.permutation(1000),
+            rng.normal(40, 5, 1000),
+        )  # best: 505 acts, which no hundredth of the rows is
+        yield Case((0.3 + 1e-7 * many, np.where(many >= 495, pays, -pays), 1000))
         rise = np.repeat([900.0, -400.0, 700.0, -2000.0], 3) + rng.normal(0, 1, 12)
         yield Case((np.repeat([0.9, 0.7, 0.5, 0.3], 3), rise, 12))
         yield Case((np.repeat([0.9, 0.7, 0.5, 0.3], 3), rise, 9))
