@@ -153,24 +153,16 @@ class BestRule(Exercise):
             gain[rng.permutation(n)[: n // 2]] += 25
             yield Case((p, gain, int(share * n)))
         yield Case((p, abs(gain) + 5, n))  # every act pays: the best rule acts on all
-        many, pays = (
-            rng.permutation(1000),
-            rng.normal(40, 5, 1000),
-        )  # best: 505 acts, which no hundredth of the rows is
+        many, pays = rng.permutation(1000), rng.normal(40, 5, 1000)  # best: 505 acts, between two hundredths
         yield Case((0.3 + 1e-7 * many, np.where(many >= 495, pays, -pays), 1000))
         rise = np.repeat([900.0, -400.0, 700.0, -2000.0], 3) + rng.normal(0, 1, 12)
-        yield Case((np.repeat([0.9, 0.7, 0.5, 0.3], 3), rise, 12))
-        yield Case((np.repeat([0.9, 0.7, 0.5, 0.3], 3), rise, 9))
+        for most in 12, 9:
+            yield Case((np.repeat([0.9, 0.7, 0.5, 0.3], 3), rise, most))
         yield Case((p, -abs(gain) - 5, n), edge="every act loses money")
         yield Case((p, gain, 0), edge="a budget of 0")
-        yield Case(
-            (np.array([0.9, 0.9, 0.2]), np.array([5.0, 7.0, 1.0]), 1),
-            edge="more equals than the budget allows",
-        )
-        yield Case(
-            (np.array([0.9, 0.5, 0.1]), np.array([5.0, -3.0, 3.0]), 3),
-            edge="two rules gain the same: fewest acts",
-        )
+        three = np.array([0.9, 0.9, 0.2]), np.array([0.9, 0.5, 0.1])
+        yield Case((three[0], np.array([5.0, 7.0, 1.0]), 1), edge="more equals than the budget allows")
+        yield Case((three[1], np.array([5.0, -3.0, 3.0]), 3), edge="two rules gain the same: fewest acts")
         yield Case((np.array([0.9, 0.5]), np.array([0.0, 0.0]), 2), edge="acting gains exactly nothing")
 
 
