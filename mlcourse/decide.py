@@ -90,8 +90,9 @@ def _named(groups, n, name="by"):
 class Calibrator(BaseEstimator):
     """Map from a model's p to a calibrated probability; fit it on a later block of the past than the model learned from.
 
-    "logistic": a line in log-odds (Platt 1999), keeps the order; "isotonic": steps that never fall, level beyond the p
-    seen. `fit` raises ValueError for another method, labels of one kind, p outside 0 to 1 or missing, other lengths.
+    "logistic": a line in log-odds (Platt 1999), every p within 1e-9 of 0 or of 1 alike; it keeps the order, or falls if
+    good flights had the higher p. "isotonic": steps that never fall, level beyond the p seen. `fit` raises ValueError
+    for another method, labels of one kind, p outside 0 to 1 or missing, other lengths.
     """
 
     def __init__(self, method: str = "logistic"):
@@ -397,7 +398,8 @@ def model_card(
     tables = {"Decision": _facts(decision), "Data": _spans(data), "Scores": scores, "Gate": gate}
     tables |= {"Calibration": calibration, "Slices": slices, "Features": features.to_frame("share missing")}
     tables |= {"Lineage": pd.Series(lineage or {}, dtype=object).to_frame("value")}
-    state = f"{'Released' if gate.passed.all() else 'Not released'}: {gate.passed.sum()} of {len(gate)} checks passed."
+    passed, asked = gate.passed.sum(), len(gate)
+    state = f"{'Released' if 0 < asked == passed else 'Not released'}: {passed} of {asked} checks passed."
     limits = "\n".join(f"- {_safe(line)}" for line in _limits(data, features, gate, calibration))
     page = [f"# Model card: {_safe(name)}", f"**{state}**", _safe(use), "## Limits", limits]
     page += [text for title, table in tables.items() for text in (f"## {title}", _table(table))]

@@ -379,6 +379,8 @@ def _span(flights, test_from):
         test = pd.Timestamp(test_from or first + (last - first + pd.Timedelta(days=1)) * 2 / 3)
     except ValueError:
         test = pd.NaT
+    if test is not pd.NaT and (test.tz is not None or (test_from and test != test.normalize())):
+        test = pd.NaT  # a moment is no date
     if not first < test <= last:
         raise ValueError(
             f"--test-from must be a date from {first + pd.Timedelta(days=1):%Y-%m-%d} to {last:%Y-%m-%d}, got {test_from}"
@@ -462,7 +464,8 @@ def train(flights, features, split, *, seed, track):
     models, jobs = {}, [(name, block) for name, some in blocks.items() for block in some]
     for name, block in track(jobs):
         models[name, block] = make_model(name, seed).fit(X[known <= block], y[known <= block])
-    later = lambda b: Calibrated(models["boosting", b - 1]).fit(X[rows[b - 1]], y[rows[b - 1]])
+    certain = {b: rows[b - 1] & (known <= b) for b in (2, 3, 4)}  # by the first decision of block b
+    later = lambda b: Calibrated(models["boosting", b - 1]).fit(X[certain[b]], y[certain[b]])
     fitted = {b: (models["boosting", b], later(b), models[CHAMPION, b]) for b in (2, 3)}
     past = _past(split, X, fitted).join(flights[KEYS])
     gain = _ahead(past, "calibrated", "plain", seed)
@@ -477,12 +480,13 @@ def train(flights, features, split, *, seed, track):
 
 
 def _past(split, X, models):
-    # What the plain model, the calibrated one and the champion said of blocks of the past that none had seen.
+    # What the plain model, the calibrated one and the champion said of blocks of the past that none had seen, where the
+    # label was certain before the test.
     import pandas as pd
 
     parts, names = [], ("plain", "calibrated", CHAMPION)
     for block, fitted in models.items():
-        rows = split.block == block
+        rows = (split.block == block) & (split.known <= 4)
         said = {name: m.predict_proba(X[rows])[:, 1] for name, m in zip(names, fitted, strict=True)}
         parts.append(split.loc[rows, ["day", "label"]].assign(**said))
     return pd.concat(parts)

@@ -150,6 +150,19 @@ def test_a_map_never_falls_and_stays_a_probability(method):
         assert (np.diff(said) > 0).all()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_p_that_was_higher_for_good_flights(method):
+    p, y = storms()
+    low, high = Calibrator(method).fit(1 - p, y).predict([0.2, 0.8])
+    assert low == high if method == "isotonic" else low > high + 0.5
+
+
+def test_p_next_to_certain_are_alike():
+    p, y = storms()
+    said = Calibrator().fit(p, y).predict([0, 1e-12, 1e-9, 2e-9])
+    assert said[0] == said[1] == said[2] < said[3]
+
+
 def test_agrees_with_scikit_learn():
     p, y = storms()
     odds = np.log(p / (1 - p))[:, None]
@@ -764,6 +777,7 @@ def test_what_is_not_given_is_called_so():
     assert card.count("Not given.") == 3  # calibration, slices, lineage
     unmeasured = ONE[5].assign(value=np.nan, passed=False)
     assert "not measured" in model_card(*ONE[:5], unmeasured)
+    assert "**Not released: 0 of 0 checks passed.**" in model_card(*ONE[:5], ONE[5][:0])
     with pytest.raises(ValueError, match="data must hold a part"):
         model_card(ONE[0], ONE[1], {}, *ONE[3:6])
 

@@ -642,7 +642,7 @@ def test_drift():
         experiment.drift(a, a * 0)
 
 
-# Acceptance: five wrong solutions, two right ones
+# Acceptance: wrong solutions, each with its reason, and two right ones
 
 
 class TestInTraining(solution.Reference):
@@ -709,6 +709,12 @@ class TimeIgnored(solution.Reference):
         return ratings[train], ratings[~train]
 
 
+def unseeded():
+    """Learns as it should, from a start that is drawn anew each time."""
+    seed = int(np.random.default_rng().integers(2**31))
+    return solution.Reference(lambda: rank.ImplicitALS(16, seed=seed))
+
+
 class Jumbled(rank.Popular):
     """Popularity with a pinch of noise that depends on the user."""
 
@@ -728,6 +734,7 @@ WRONG = {
         "no test rating is learned from",
         "test rows are also learned from",
     ),
+    "drawn without a seed": (unseeded, "no test rating is learned from", "two fits on the same rows"),
     "seen films recommended": (SeenAgain, "nothing seen is recommended", "seen films are recommended"),
     "metric over only the rated films": (
         OnlyRated,
@@ -910,6 +917,8 @@ def test_clicks_survive_a_restart_and_a_torn_line(small, tmp_path):
         file.write('{"user": 900, "fil')
     again = shelf(small, log)
     assert had == 0 and set(again.history(900)) == {4, 7}
+    again.click(900, 9)
+    assert set(shelf(small, log).history(900)) == {4, 7, 9}
 
 
 def test_a_shrunken_catalogue(small, tmp_path):

@@ -271,11 +271,32 @@ def test_predictions_are_probabilities_of_the_test_made_on_the_past(whole):
     for block in range(1, 5):
         assert certain[split.known <= block].max() <= asked[split.block == block].min()
     assert (split.known[split.block == 4] == 5).all()
+    past = pd.read_parquet(whole / "past.parquet")
+    assert certain[past.index].max() <= asked[split.block == 4].min()
+
+
+def test_no_calibrator_and_no_margin_has_seen_a_label_that_was_not_certain(whole, monkeypatch):
+    """Turned around, the labels that were certain only after a block's first decision change nothing that decides there."""
+    read = lambda name: pd.read_parquet(whole / f"{name}.parquet")
+    monkeypatch.setattr(workflow, "_ahead", lambda *given: {"low": 1.0})  # the calibrator is used
+    train = lambda split: workflow.train(read("flights"), read("features"), split, seed=0, track=iter)[:3]
+    split = read("split")
+    model, said, past = train(split)
+    for block in (2, 3, 4):
+        unsure = (split.block == block - 1) & (split.known > block)
+        assert unsure.any()
+        again, now, then = train(split.assign(label=split.label ^ unsure))
+        there = past.index[split.block[past.index] == block]
+        assert then.calibrated[there].equals(past.calibrated[there])
+    assert (
+        again == model and now.equals(said) and then.equals(past)
+    )  # past sets the threshold and the gate's margins
 
 
 def test_the_figures_are_those_of_the_predictions(whole):
     from sklearn.metrics import roc_auc_score
 
+    from mlcourse.decide import savings_curve
     from mlcourse.frame import Decision, net_savings
 
     said = pd.read_parquet(whole / "predictions.parquet")
@@ -291,7 +312,8 @@ def test_the_figures_are_those_of_the_predictions(whole):
     )
     assert sum(r["model"] for r in decision["months"]) == pytest.approx(saved["value"])
     assert scores["roc_auc"]["value"] == pytest.approx(roc_auc_score(said.label, said.model))
-    assert max(r["savings"] for r in decision["curve"]) >= decision["hindsight"] * 0 + saved["value"]
+    curve = savings_curve(said.model, said.label, Decision())
+    assert max(r["savings"] for r in decision["curve"]) == curve.savings.max()
 
 
 class Page(HTMLParser):
@@ -551,7 +573,9 @@ def test_files_that_are_not_there_or_not_whole(data, run, tmp_path):
     assert "is a file" in run("--data", data, "--out", tmp_path / "note")[1]
 
 
-@pytest.mark.parametrize("day", ["soon", "2012-01-01", "2014-01-01", "2013-01-01"])
+@pytest.mark.parametrize(
+    "day", ["soon", "2012-01-01", "2014-01-01", "2013-01-01", "2013-03-01T00:00Z", "2013-03-01 18:00"]
+)
 def test_a_test_that_cannot_be_is_refused(data, run, tmp_path, day):
     code, said = run("--data", data, "--out", tmp_path / "out", "--test-from", day)
     assert code == 1 and f"--test-from must be a date from 2013-01-02 to 2013-04-30, got {day}" in said

@@ -106,6 +106,32 @@ class BestRule(Exercise):
             "Your rule always acts, even where every act loses money. Acting on nobody is a rule as well, and gains 0.",
         ),
         Mistake(
+            "tries a grid of thresholds",
+            """def best_rule(p, gain, most):
+    best = 0, 0.0
+    for cut in np.linspace(1, 0, 101):
+        act = p > cut
+        if act.sum() <= most and gain[act].sum() > best[1]:
+            best = int(act.sum()), float(gain[act].sum())
+    return best
+""",
+            "You try thresholds on a grid, which steps over the rules between two of its points. Only the p themselves can be "
+            "told apart: cut at each of them.",
+        ),
+        Mistake(
+            "never acts on all",
+            """def best_rule(p, gain, most):
+    best = 0, 0.0
+    for cut in np.unique(p)[::-1]:
+        act = p > cut
+        if act.sum() <= most and gain[act].sum() > best[1]:
+            best = int(act.sum()), float(gain[act].sum())
+    return best
+""",
+            "No rule of yours acts on the flights of the lowest p: above the lowest they never are. A threshold below every p "
+            "acts on all, and is a rule too.",
+        ),
+        Mistake(
             "sorts by gain",
             """def best_rule(p, gain, most):
     totals = np.append(0.0, np.cumsum(np.sort(gain)[::-1]))[: most + 1]
@@ -117,28 +143,26 @@ class BestRule(Exercise):
     )
 
     def cases(self, rng) -> Iterator[Case]:
-        """Flights with repeated p, budgets that bind and that do not; then losses only, no budget, equal totals."""
+        """Flights with repeated, close p, budgets that bind or not, gains only, many; then losses only, no budget, equal totals."""
         import numpy as np
 
         for share in 0.2, 0.5, 1.0, 1.0:
             n = int(rng.integers(40, 60))
-            p = np.round(rng.random(n), 1)
-            gain = rng.normal(60 * (p - 0.4), 100)
+            p = rng.choice(0.5 + 2e-4 * rng.random(12), n)  # shared, and closer than any grid of thresholds
+            gain = rng.normal(60 * (p > np.quantile(p, 0.4)) - 20, 100)
             gain[rng.permutation(n)[: n // 2]] += 25
             yield Case((p, gain, int(share * n)))
+        yield Case((p, abs(gain) + 5, n))  # every act pays: the best rule acts on all
+        many, pays = rng.permutation(1000), rng.normal(40, 5, 1000)  # best: 505 acts, between two hundredths
+        yield Case((0.3 + 1e-7 * many, np.where(many >= 495, pays, -pays), 1000))
         rise = np.repeat([900.0, -400.0, 700.0, -2000.0], 3) + rng.normal(0, 1, 12)
-        yield Case((np.repeat([0.9, 0.7, 0.5, 0.3], 3), rise, 12))
-        yield Case((np.repeat([0.9, 0.7, 0.5, 0.3], 3), rise, 9))
+        for most in 12, 9:
+            yield Case((np.repeat([0.9, 0.7, 0.5, 0.3], 3), rise, most))
         yield Case((p, -abs(gain) - 5, n), edge="every act loses money")
         yield Case((p, gain, 0), edge="a budget of 0")
-        yield Case(
-            (np.array([0.9, 0.9, 0.2]), np.array([5.0, 7.0, 1.0]), 1),
-            edge="more equals than the budget allows",
-        )
-        yield Case(
-            (np.array([0.9, 0.5, 0.1]), np.array([5.0, -3.0, 3.0]), 3),
-            edge="two rules gain the same: fewest acts",
-        )
+        three = np.array([0.9, 0.9, 0.2]), np.array([0.9, 0.5, 0.1])
+        yield Case((three[0], np.array([5.0, 7.0, 1.0]), 1), edge="more equals than the budget allows")
+        yield Case((three[1], np.array([5.0, -3.0, 3.0]), 3), edge="two rules gain the same: fewest acts")
         yield Case((np.array([0.9, 0.5]), np.array([0.0, 0.0]), 2), edge="acting gains exactly nothing")
 
 

@@ -406,6 +406,14 @@ class DaysNeeded(Exercise):
             "You round down: with that many days the half-width is still a little above the margin. Round up.",
         ),
         Mistake(
+            "adds one",
+            """def days_needed(saved_a, saved_b, day, margin):
+    daily = pd.Series(saved_b - saved_a).groupby(day).sum()
+    return int(1.96**2 * daily.var() / margin**2) + 1
+""",
+            "You cut off the decimals and add 1. Where n is whole already, that is a day too many: `np.ceil` leaves it.",
+        ),
+        Mistake(
             "divides by the number of days",
             """def days_needed(saved_a, saved_b, day, margin):
     _, code = np.unique(day, return_inverse=True)
@@ -417,7 +425,7 @@ class DaysNeeded(Exercise):
     )
 
     def cases(self, rng) -> Iterator[Case]:
-        """Two policies that share their storms; then two that are the same, a wide margin, days as text."""
+        """Two policies that share their storms; then two that are the same, a wide margin, a whole n, days as text."""
         import numpy as np
 
         def policies(days):
@@ -433,6 +441,8 @@ class DaysNeeded(Exercise):
         a, b, day, margin = policies(9)
         yield Case((a, a, day, margin), edge="the two policies are the same: one day is enough")
         yield Case((a, b, day, 1e6), edge="a margin so wide that one day is enough")
+        change = np.array([1.0, 2, 4, 1, 2, 5])  # 3, 5 and 7 a day: sd 2, and n = 4 in any order of computing
+        yield Case((a[:6], a[:6] + change, day[:1] + np.arange(6) // 2, 1.96), edge="n is a whole number")
         yield Case((a, b, day.astype(str), margin), edge="days as text")
 
 

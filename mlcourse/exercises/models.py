@@ -46,6 +46,15 @@ class LossAndSlope(Exercise):
             "ln(1 + e^z) - y z, and `np.logaddexp(0, z)` computes the first part for any z.",
         ),
         Mistake(
+            "takes the exponential of z",
+            """def losses_and_slopes(z, y, weight):
+    share = weight / weight.sum()
+    with np.errstate(over="ignore"):
+        return share * (np.log(1 + np.exp(z)) - y * z), share * (expit(z) - y)
+""",
+            "You take the exponential of z, and e^1000 is infinite for a computer: `np.logaddexp(0, z)` is ln(1 + e^z) for any z.",
+        ),
+        Mistake(
             "clips p",
             """def losses_and_slopes(z, y, weight):
     p, share = np.clip(expit(z), 1e-15, 1 - 1e-15), weight / weight.sum()
@@ -207,6 +216,32 @@ class BestCutMissing(Exercise):
             "errors: variance times the number of rows.",
         ),
         Mistake(
+            "cuts at NaN",
+            """def best_cut_missing(x, y):
+    values, missing, tried = np.unique(x), np.isnan(x), []
+    spread = lambda side: ((side - side.mean()) ** 2).sum() if len(side) else 0.0
+    for limit in (values[1:] + values[:-1]) / 2:
+        for name, low in (("low", (x <= limit) | missing), ("high", x <= limit)):
+            tried.append((spread(y[low]) + spread(y[~low]), limit, name))
+    return min(tried)[1:]
+""",
+            "`np.unique` keeps a NaN, so your last limit is NaN: it parts the missing from all others, which no limit can. Leave "
+            "NaN out of the values.",
+        ),
+        Mistake(
+            "divides by one less",
+            """def best_cut_missing(x, y):
+    values, missing, tried = np.unique(x[~np.isnan(x)]), np.isnan(x), []
+    spread = lambda side: side.var(ddof=1) * len(side) if len(side) > 1 else 0.0
+    for limit in (values[1:] + values[:-1]) / 2:
+        for name, low in (("low", (x <= limit) | missing), ("high", x <= limit)):
+            tried.append((spread(y[low]) + spread(y[~low]), limit, name))
+    return min(tried)[1:]
+""",
+            "Your variance divides by n - 1 (`ddof=1`), so times n it is more than the sum of squared errors, and twice as much "
+            "for a side of two rows.",
+        ),
+        Mistake(
             "takes absolute errors",
             """def best_cut_missing(x, y):
     values, missing, tried = np.unique(x[~np.isnan(x)]), np.isnan(x), []
@@ -246,15 +281,17 @@ class BestCutMissing(Exercise):
 
     def same(self, got, want) -> bool:
         """A limit and a side."""
+        import numpy as np
+
         return (
             isinstance(got, tuple | list)
             and len(got) == 2
-            and abs(float(got[0]) - want[0]) < 1e-9
+            and np.isclose(float(got[0]), want[0], rtol=0, atol=1e-9, equal_nan=True)
             and str(got[1]) == want[1]
         )
 
     def cases(self, rng) -> Iterator[Case]:
-        """Noisy steps, the missing in between, a few rows far out; then two different values, and three rows."""
+        """Noisy steps, a best side of two rows, the missing far out; then two different values, and three rows."""
         import numpy as np
 
         def steps():
@@ -268,6 +305,10 @@ class BestCutMissing(Exercise):
 
         for _ in range(24):
             yield Case(steps())
+        y = np.array([0.0, 10.8, 20, 20, 20, 20, 20]) * rng.uniform(1, 3) + rng.normal(0, 0.05, 7)
+        x = np.array([1.0, 2, 3, 4, 5, np.nan, np.nan]) * rng.uniform(1, 4)
+        yield Case((x, y))
+        yield Case((x, np.where(np.isnan(x), 90, 0) + rng.gamma(1, 4, 7)))
         x = np.array([1.0, 1, 1, 3, 3, np.nan, np.nan])
         y = np.array([0.0, 1, 2, 50, 51, 49, 52]) + rng.normal(0, 0.1, 7)
         yield Case((x, y), edge="two different values of x only")

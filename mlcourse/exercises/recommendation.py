@@ -83,6 +83,16 @@ class Unseen(Exercise):
             "You write into `scores`. The caller serves the next request from the same array: copy it first.",
         ),
         Mistake(
+            "leaves the best unsorted",
+            """def best_unseen(scores, seen, k):
+    scores = scores.copy()
+    scores[seen] = -np.inf
+    k = min(k, int(np.isfinite(scores).sum()))
+    return np.argpartition(-scores, max(k - 1, 0))[:k]
+""",
+            "`argpartition` finds the best k and leaves them in no order. The first slot is looked at most: sort what you found.",
+        ),
+        Mistake(
             "turns ties around",
             """def best_unseen(scores, seen, k):
     order = np.argsort(scores, kind="stable")[::-1]
@@ -94,13 +104,14 @@ class Unseen(Exercise):
     )
 
     def cases(self, rng) -> Iterator[Case]:
-        """Seen films among the best; then ties, k above what is left, nothing seen, everything seen, k = 0."""
+        """Seen films among the best, a long list; then ties, k above what is left, nothing seen, everything seen, k = 0."""
         import numpy as np
 
         for n in 12, 30, 50:
             scores = rng.normal(-0.5, 1, n)
             seen = np.unique(np.r_[np.argsort(-scores)[:3], rng.integers(0, n, 4)])
             yield Case((scores, rng.permutation(seen), int(rng.integers(4, 6))))
+        yield Case((rng.normal(-0.5, 1, 6000), rng.permutation(6000)[:600], 2000))
         yield Case(
             (np.array([0.5, 2, 0.5, 2, 0.5]), np.array([1]), 3),
             edge="equal scores: the smaller position first",
@@ -309,6 +320,17 @@ class Propensity(Exercise):
             "them the value is too high.",
         ),
         Mistake(
+            "clips the weights",
+            """def policy_value(click, logged, wanted):
+    if np.any(logged <= 0):
+        raise ValueError("logged must be above 0")
+    terms = click * np.minimum(wanted / logged, 10)
+    return terms.mean(), terms.std(ddof=1) / np.sqrt(len(terms))
+""",
+            "You clip the weights: the estimate is steadier, but biased against what the old policy seldom showed. Asked for is the "
+            "plain mean.",
+        ),
+        Mistake(
             "forgets how many",
             """def policy_value(click, logged, wanted):
     if np.any(logged <= 0):
@@ -346,7 +368,9 @@ class Propensity(Exercise):
         for n in 60, 120, 200:
             logged = rng.uniform(0.05, 0.6, n)
             wanted = np.where(rng.random(n) < 0.3, 0, rng.uniform(0.05, 0.9, n))
-            yield Case(((rng.random(n) < 0.3 + 0.4 * wanted).astype(float), logged, wanted))
+            click = (rng.random(n) < 0.3 + 0.4 * wanted).astype(float)
+            logged[0], wanted[0], click[0] = 0.01, 0.8, 1  # seldom shown, and clicked: it stands for eighty
+            yield Case((click, logged, wanted))
         yield Case((np.array([1.0, 0, 0, 1]), logged[:4], logged[:4]), edge="the new policy is the old one")
         yield Case((np.zeros(6), logged[:6], wanted[:6]), edge="nobody clicked")
         yield Case(

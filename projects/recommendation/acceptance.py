@@ -3,7 +3,8 @@
 A solution is an object with four methods:
 
     split(ratings) -> (train, test)            two parts of the rows; the test is the future
-    fit(train, films)                          learn from the rows that it is given, and from nothing else
+    fit(train, films)                          learn from the rows that it is given, and from nothing else:
+                                               the same rows give the same lists (seed what you draw)
     recommend(user, k, among=None) -> list     ids of films, best first, none that the user has in `train`;
                                                with `among` only films of that list
     evaluate(recommend, train, test, k) -> float      mean nDCG@k over users with a test film, of any `recommend`
@@ -82,18 +83,30 @@ class _Trial:
             )
         return ""
 
+    def differ(self, other, users):
+        """Number of users to whom the solution and another one recommend different films."""
+        solution = self.fitted()[0]
+        return sum(list(solution.recommend(u, K)) != list(other.recommend(u, K)) for u in users)
+
     def leak(self):
-        solution, train, test = self.fitted()
+        _, train, test = self.fitted()
         if len(shared := train.merge(test, on=["user", "film"])):
             return f"test ratings are in training: {len(shared):,} of {len(test):,} test rows are also learned from"
+        twin, users = self.make(), train.user.unique()[:60]
+        twin.split(self.ratings.copy()), twin.fit(train.copy(), self.films.copy())
+        moved = self.differ(twin, users)
+        if moved > len(users) // 10:
+            return (
+                f"two fits on the same rows give {moved} of {len(users)} users other films: seed what you draw, or no two "
+                "models can be compared"
+            )
         other, cut = self.make(), test.time.min()
         changed = self.ratings.copy()
         after = changed.time >= cut
         changed.loc[after, "film"] = self.rng.permutation(changed.film[after].to_numpy())
         other.split(changed.drop_duplicates(["user", "film"]))
         other.fit(train.copy(), self.films.copy())
-        users = train.user.unique()[:60]
-        differ = sum(list(solution.recommend(u, K)) != list(other.recommend(u, K)) for u in users)
+        differ = self.differ(other, users)
         if differ > len(users) // 10:
             return (
                 f"test ratings are in training: with another future, but the same rows to learn from, {differ} of "

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import html
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -62,12 +63,21 @@ class Shelf:
             self._replay()
 
     def _replay(self):
-        for line in self.log.read_text(encoding="utf-8").splitlines():
+        text = self.log.read_text(encoding="utf-8")
+        if text and not text.endswith("\n"):  # a torn line: the next click begins a new one
+            self._append("\n")
+        for line in text.splitlines():
             try:
                 event = json.loads(line)
                 self._add(int(event["user"]), int(event["film"]))
             except (ValueError, KeyError, TypeError):
                 continue
+
+    def _append(self, text):
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _add(self, user, film):
         if film in self.place:  # a catalogue may have shrunk since
@@ -80,8 +90,7 @@ class Shelf:
         place = self.place[film]
         with self.lock:
             if self.log:
-                with self.log.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"user": user, "film": film}) + "\n")
+                self._append(json.dumps({"user": user, "film": film}) + "\n")
             self.lately[place] += 1
             self._add(user, film)
 
