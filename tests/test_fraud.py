@@ -18,6 +18,8 @@ import pytest
 from conftest import ROOT
 from fastapi.testclient import TestClient
 
+from mlcourse.exercises import engine
+
 HOME = ROOT / "projects" / "fraud_detection"
 NAMES = [p.stem for p in HOME.glob("*.py")]
 
@@ -528,7 +530,28 @@ def test_a_senseless_policy_is_refused(wrong):
         loop.Policy(**wrong)
 
 
-# Acceptance: five wrong solutions, two right ones
+# The exercise whose windows end at an equal moment
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        "(now - t >= delay) & (now - t < delay + window)",
+        "(t + delay <= now) & (t + delay > now - window)",
+        "(t <= now - delay) & (t > now - (delay + window))",
+    ],
+)
+def test_ties_do_not_hang_on_rounding(seen):
+    exercise = engine.find("fraud-1")
+    code = f"""def late_risk(t, fraud, delay, window):
+    return np.array([fraud[s].mean() if (s := {seen}).any() else 0.0 for now in t])
+"""
+    for seed in range(5):
+        outcome = engine.judge(exercise, exercise.answer(code), seed)
+        assert outcome.kind == engine.PASSED, outcome.message
+
+
+# Acceptance: eight wrong solutions, two right ones
 
 
 class Quick(solution.Reference):
@@ -578,6 +601,35 @@ class LeakyWindow(Quick):
     def features(self, tx):
         past = tx.groupby("TERMINAL_ID").TX_FRAUD
         return super().features(tx).assign(SHARE=(past.cumsum() - tx.TX_FRAUD) / past.cumcount().clip(1))
+
+
+class FitsEarly(Quick):
+    """Splits as it should, but learns until the evening before the test."""
+
+    def fit(self, tx, train, tune, test):
+        return super().fit(tx, train, ~train & (tx.TX_DATETIME < acceptance.TEST_FROM).to_numpy(), test)
+
+
+class LeakyScore(Quick):
+    """Honest features; the model itself looks at the terminal's labels of the last week, a day old."""
+
+    def fit(self, tx, train, tune, test):
+        made = super().fit(tx, train, tune, test)
+        honest = made.score
+        made.score = lambda tx: np.maximum(honest(tx), self.share(features.columns(tx)))
+        return made
+
+    def share(self, c):
+        g = features.Grouped(c["terminal"], c["seconds"])
+        bad, first, last = g.sums(c["fraud"]), g.until(8), g.until(1)
+        return g.back((bad[last] - bad[first]) / np.maximum(last - first, 1))
+
+
+class HopefulGate(Quick):
+    """Any gain will do."""
+
+    def gate(self, saved_new, saved_old):
+        return len(saved_new) >= 2 and bool(np.mean(saved_new) > np.mean(saved_old))
 
 
 class Plain(solution.Reference):
@@ -646,6 +698,9 @@ WRONG = {
     "threshold tuned on test": (TunedOnTest, "honest_fit", "tuned on test"),
     "capacity ignored": (NoCapacity, "capacity", "capacity ignored"),
     "leak by the fraud window": (LeakyWindow, "label_delay", "leak by the fraud window"),
+    "learned from labels nobody had": (FitsEarly, "honest_fit", "labels not known when the test began"),
+    "leak inside the model": (LeakyScore, "honest_fit", "scores read labels less than 7 days old"),
+    "gate without evidence": (HopefulGate, "gate", "within noise of $600"),
 }
 CHEAP = (
     "future",
