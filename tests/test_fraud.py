@@ -561,6 +561,67 @@ def test_a_bank_lives_and_counts():
     assert (rest.training > 0).sum() == 4
 
 
+class Recorder:
+    """In place of a detector: p by amount alone; writes down in `fits` what each was fitted on."""
+
+    def __init__(self, fits):
+        self.fits = fits
+
+    def fit(self, X, y):
+        self.fits.append((X.to_numpy(), np.asarray(y)))
+        return self
+
+    def predict_proba(self, X):
+        p = np.where(X[:, 0] > 150, 0.9, X[:, 0] / 300)
+        return np.column_stack([1 - p, p])
+
+
+def test_labels_of_a_bank_come_when_they_can(monkeypatch):
+    """Refused: never. Checked: next morning, the whole card. Others: after a week. A training has those before its day."""
+    fits = []
+    monkeypatch.setattr(loop, "Detector", lambda **options: Recorder(fits))
+    policy = loop.Policy(retrain=7, refuse_at=0.8, control=0.25, capacity=4, memory=20)
+    bank = loop.Bank(policy, LITTLE, seed=1)
+    lived = bank.live()
+    day, sure = bank.tx.TX_TIME_DAYS.to_numpy(), (bank.p >= 0.8)
+    spared, refused = bank.weight == 1 / 0.25, bank.weight == 0
+    assert (
+        (spared | refused)[sure].all()
+        and not (spared | refused)[~sure].any()
+        and refused.sum() == lived.refused.sum()
+    )
+    assert abs(spared.sum() - sure.sum() / 4) < 4 * np.sqrt(sure.sum() * 3 / 16) and spared.sum() > 5
+    assert (bank.weight[~sure] == 1).all() and (bank.known[refused] > 10**5).all()
+    wait = (bank.known - day)[~refused]
+    assert set(wait.tolist()) == {1, protocol.DELAY}
+    cards = pd.DataFrame({"day": day, "card": bank.tx.CUSTOMER_ID, "wait": bank.known - day})[~refused]
+    whole = cards.groupby(["day", "card"]).wait.agg(["min", "max"])
+    assert (whole["min"] == whole["max"]).all()
+    assert (whole["min"] == 1).groupby("day").sum().tolist() == lived.checked.tolist()
+    assert set(bank.store.labels) == set(np.flatnonzero((bank.label == 1) & (bank.known < 64)).tolist())
+    for start, (X, y) in zip((42, 49, 56, 63), fits, strict=True):
+        rows = ~refused & (bank.known < start) & (day >= start - 27)
+        want = np.repeat(np.flatnonzero(rows), bank.weight[rows].astype(int))
+        assert np.array_equal(X, bank.X[want]) and np.array_equal(y, bank.label[want])
+
+
+def test_a_replaced_card_ends_its_crew_and_nothing_else():
+    """Of a world in which every card was replaced, the compromised terminals and the large amounts remain."""
+    bank = loop.Bank(loop.Policy(), LITTLE, seed=1)
+    before = bank._world(np.arange(len(bank.tx)))
+    pd.testing.assert_frame_equal(before, bank.tx)
+    bank.replaced = dict.fromkeys(range(LITTLE.customers), 10**6)
+    after = bank._world(np.arange(len(bank.tx)))
+    assert (after.TX_AMOUNT == bank.tx.TX_PLAIN).all()
+    place = [bank.tx.TERMINAL_ID, bank.tx.TX_TIME_DAYS]
+    bad = (bank.tx.TX_FRAUD_SCENARIO == 2).groupby(place).transform("any")
+    ended = (bank.tx.TX_FRAUD_SCENARIO == 3) & ~bad
+    assert after.TX_FRAUD[bad].all() and (bad & (bank.tx.TX_FRAUD_SCENARIO == 3)).any()
+    assert after.TX_FRAUD[ended].mean() < 0.2 and ended.sum() > 50
+    rest = ~bad & (bank.tx.TX_FRAUD_SCENARIO != 3)
+    assert (after.TX_FRAUD[rest] == (after.TX_AMOUNT[rest] > LITTLE.large)).all()
+
+
 def test_a_bank_without_fraud_never_trains():
     calm = data.World(
         customers=60, terminals=60, days=50, radius=20, cards_a_day=0, terminals_a_day=0, large=1e6

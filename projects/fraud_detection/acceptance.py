@@ -51,7 +51,8 @@ class _Trial:
 
     def __init__(self, solution, seed):
         self.solution, self.rng = solution, np.random.default_rng(seed)
-        self.tx = simulate(SMALL, seed).drop(columns=["TX_TRUE", "TX_PLAIN", "TX_CREW", "TX_FRAUD_SCENARIO"])
+        hidden = ["TX_TRUE", "TX_PLAIN", "TX_REST", "TX_CREW", "TX_FRAUD_SCENARIO"]
+        self.tx = simulate(SMALL, seed).drop(columns=hidden)
         self.cut = np.datetime64(TEST_FROM, "s")
         self.stamp = self.tx.TX_DATETIME.to_numpy()
 

@@ -65,8 +65,8 @@ class World:
 
 
 def simulate(world: World = World(), seed: int = 0) -> pd.DataFrame:
-    """Transactions in order of time: COLUMNS, TX_PLAIN (the amount without a fraud), TX_CREW (the day on which the crew that
-    holds the card began, -1: none), and TX_TRUE (the true probability).
+    """Transactions in order of time: COLUMNS, TX_CREW (the day on which the crew that holds the card began, -1: none), what
+    they are without that crew, TX_PLAIN (the amount) and TX_REST (the scenario), and TX_TRUE (the true probability).
 
     TX_TRUE is the probability of fraud for one who sees the hidden state (which cards and terminals are compromised, each
     customer's mean amount) and the amount, but not the coin. Amounts in dollars, times in seconds since `world.start`.
@@ -122,14 +122,13 @@ def _with_fraud(tx, world, mean, bad, began, coin):
     plain, card, factor = tx.TX_AMOUNT.to_numpy(), began >= 0, world.multiplier(np.maximum(began, 0))
     crew = card & (coin < world.share)
     amount = np.where(crew, (plain * factor).round(2), plain)
-    large = amount > world.large
-    scenario = np.select([crew, bad, large], [3, 2, 1], 0)
+    large, rest = amount > world.large, np.select([bad, plain > world.large], [2, 1], 0)
+    scenario = np.where(crew, 3, rest)
     out = tx.assign(TX_AMOUNT=amount, TX_FRAUD=(scenario > 0).astype(np.int8), TX_FRAUD_SCENARIO=scenario)
     fraud, fair = _density(amount / factor, mean) / factor, _density(amount, mean)
     guess = world.share * fraud / np.maximum(world.share * fraud + (1 - world.share) * fair, 1e-300)
-    return out.assign(
-        TX_PLAIN=plain, TX_CREW=began, TX_TRUE=np.where(bad | large, 1.0, np.where(card, guess, 0.0))
-    )
+    true = np.where(bad | large, 1.0, np.where(card, guess, 0.0))
+    return out.assign(TX_PLAIN=plain, TX_REST=rest, TX_CREW=began, TX_TRUE=true)
 
 
 def _density(amount, mean):
