@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -908,6 +909,82 @@ def test_capacity_is_kept(tx, table):
         here.verdict(card, day, [])
 
 
+def test_midnight_leaves_the_queue(tx, table, tmp_path):
+    """The first payment of a new day hides no card of the day before, nor does a restart."""
+    here = desk(tx, table, tmp_path / "log.jsonl")
+    client = TestClient(service.build(here))
+    before = client.get("/queue").json()
+    when = f"{np.datetime64(before['day'], 'D') + 1}T00:00:05"
+    client.post("/transactions", json={"id": "new", "when": when, "customer": 3, "terminal": 4, "amount": 5})
+    now, then = (client.get("/queue", params=day).json() for day in ({}, {"day": before["day"]}))
+    assert now["day"] == before["day"] + 1 and now["cards"] == [] and before["day"] in now["open"]
+    assert then["cards"] == before["cards"] and now["day"] not in then["open"]
+    while cards := here.queue(before["day"]):
+        here.verdict(cards[0]["card"], before["day"], [])
+    assert before["day"] not in here.open_days()
+    here.store.close()
+    again = desk(tx, table, tmp_path / "log.jsonl")
+    assert again.numbers() == here.numbers() and again.numbers(before["day"])["checked"] == 3
+    assert again.open_days() == here.open_days()
+    for day in now["open"]:
+        assert [c["card"] for c in again.queue(day)] == [c["card"] for c in here.queue(day)]
+
+
+def test_a_refused_verdict_leaves_nothing(client, tx, table):
+    here = desk(tx, table)
+    for day in range(9):
+        with pytest.raises(KeyError):
+            here.verdict("nobody", day, [])
+    assert not here.verdicts
+
+
+class Slow(dict):
+    """A dict that lets other threads run while it is read."""
+
+    def __iter__(self):
+        for key in super().__iter__():
+            time.sleep(1e-5)
+            yield key
+
+
+def test_a_desk_under_threads(tx, table):
+    """Cards and days come while others read, each payment from three sides at once: all is whole, and counted once."""
+    here, errors, done = desk(tx, table), [], threading.Event()
+    here.days, end = Slow(here.days), (here.numbers()["day"] + 1) * DAY
+
+    def guarded(work):
+        try:
+            work()
+        except Exception as error:
+            errors.append(error)
+
+    def read():
+        while not done.is_set():
+            here.numbers(), here.queue(), here.open_days()
+
+    def write():
+        for i in range(60):  # forty more on the last day, then each begins a day
+            when = pd.Timestamp(end - 1 + max(i - 39, 0) * DAY, unit="s", tz="UTC")
+            body = {"id": f"new {i}", "when": when, "customer": f"c{i}", "terminal": "t", "amount": 5}
+            here.score(service.Transaction(**body))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in (read, read, write, write, write)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads[2:]:
+            thread.join()
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(interval)
+    assert not errors
+    assert len(here.store.rows) == sum(len(c.t) for c in here.store.cards.values()) == len(tx) + 60
+
+
 def _verdict(client, card, day):
     return client.post("/verdict", json={"card": card, "day": day, "frauds": []}).status_code
 
@@ -983,6 +1060,12 @@ def test_page_in_a_browser(address):
         page.keyboard.press("Enter")  # the keyboard is enough
         expect(said).to_contain_text(f"{title}: 1 confirmed as fraud")
         expect(page.get_by_role("heading", name=title, exact=True)).to_have_count(0)
+        expect(page.locator("#now")).to_contain_text("1 of 3 checks used")
+        page.get_by_role("navigation").get_by_role("link").last.click()
+        expect(page.locator("#now")).to_contain_text("0 of 3 checks used")
+        shot(page, "fraud_other_day")
+        page.go_back()
+        expect(page.locator("#now")).to_contain_text("1 of 3 checks used")
         cards.first.get_by_role("button", name="Clear the card").click()
         expect(said).to_contain_text("cleared")
         expect(page.locator("#now")).to_contain_text("2 of 3 checks used")
