@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from fastapi.testclient import TestClient
+
+from mlcourse.exercises import engine
 
 HOME = ROOT / "projects" / "fraud_detection"
 NAMES = [p.stem for p in HOME.glob("*.py")]
@@ -161,6 +164,10 @@ def test_a_changed_file_is_refused(tx, tmp_path):
         (lambda t: t.assign(TX_FRAUD=2), "TX_FRAUD must be 0 or 1"),
         (lambda t: t.assign(TRANSACTION_ID=7), "7 stands for two transactions"),
         (lambda t: t.assign(TX_DATETIME=pd.NaT), "TX_DATETIME is missing"),
+        (
+            lambda t: t.assign(CUSTOMER_ID=[*map(str, t.CUSTOMER_ID[:9]), *t.CUSTOMER_ID[9:]]),
+            "CUSTOMER_ID must be all text",
+        ),
     ],
 )
 def test_bad_rows_are_refused(tx, change, reason):
@@ -173,6 +180,47 @@ def test_odd_rows_are_understood(tx):
     shuffled = pd.concat([few, few.head(9)]).sample(frac=1, random_state=0)
     pd.testing.assert_frame_equal(data.contract(shuffled), few)
     assert data.contract(few.assign(TX_AMOUNT=0)).TX_AMOUNT.eq(0).all()
+    zoned = few.assign(TX_DATETIME=few.TX_DATETIME.dt.tz_localize("UTC").dt.tz_convert("Europe/Brussels"))
+    pd.testing.assert_frame_equal(data.contract(zoned), few)
+    pd.testing.assert_frame_equal(data.contract(few.assign(TX_FRAUD=few.TX_FRAUD.astype(bool))), few)
+
+
+def test_odd_folders_are_understood(tx, tmp_path):
+    few = tx[tx.TX_TIME_DAYS < 3][list(data.COLUMNS)]
+    data.save_days(few, tmp_path)
+    few[:0].to_csv(tmp_path / "2018-04-04.csv", index=False)  # a day without a payment
+    (tmp_path / "2018-04-05.parquet").mkdir()
+    before = sorted(tmp_path.iterdir())
+    pd.testing.assert_frame_equal(data.load_days(tmp_path, checksums=False), few)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("2018-04-04.csv", "", "2018-04-04.csv holds no table"),
+        ("2018-04-04.parquet", "half", "2018-04-04.parquet holds no table"),
+        ("sha256.json", "", "sha256.json must hold the files' checksums"),
+        ("sha256.json", "[]", "sha256.json must hold the files' checksums"),
+    ],
+)
+def test_a_damaged_file_is_named(tx, tmp_path, name, content, reason):
+    data.save_days(tx[tx.TX_TIME_DAYS < 2], tmp_path)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=reason):
+        data.load_days(tmp_path)
+
+
+def test_days_without_labels_or_with_two_kinds_of_ids_are_refused(tx, tmp_path):
+    few = tx[tx.TX_TIME_DAYS < 2]
+    data.save_days(few.drop(columns="TX_FRAUD"), tmp_path / "bare")
+    with pytest.raises(ValueError, match="must have the column TX_FRAUD"):
+        data.load_days(tmp_path / "bare")
+    data.save_days(few, tmp_path)
+    second = tmp_path / "2018-04-02.parquet"
+    pd.read_parquet(second).astype({"TERMINAL_ID": str}).to_parquet(second)
+    with pytest.raises(ValueError, match="TERMINAL_ID must be all text or all numbers"):
+        data.load_days(tmp_path)
 
 
 def test_ulb_is_fetched_once_and_counted(tmp_path, monkeypatch):
@@ -514,6 +562,67 @@ def test_a_bank_lives_and_counts():
     assert (rest.training > 0).sum() == 4
 
 
+class Recorder:
+    """In place of a detector: p by amount alone; writes down in `fits` what each was fitted on."""
+
+    def __init__(self, fits):
+        self.fits = fits
+
+    def fit(self, X, y):
+        self.fits.append((X.to_numpy(), np.asarray(y)))
+        return self
+
+    def predict_proba(self, X):
+        p = np.where(X[:, 0] > 150, 0.9, X[:, 0] / 300)
+        return np.column_stack([1 - p, p])
+
+
+def test_labels_of_a_bank_come_when_they_can(monkeypatch):
+    """Refused: never. Checked: next morning, the whole card. Others: after a week. A training has those before its day."""
+    fits = []
+    monkeypatch.setattr(loop, "Detector", lambda **options: Recorder(fits))
+    policy = loop.Policy(retrain=7, refuse_at=0.8, control=0.25, capacity=4, memory=20)
+    bank = loop.Bank(policy, LITTLE, seed=1)
+    lived = bank.live()
+    day, sure = bank.tx.TX_TIME_DAYS.to_numpy(), (bank.p >= 0.8)
+    spared, refused = bank.weight == 1 / 0.25, bank.weight == 0
+    assert (
+        (spared | refused)[sure].all()
+        and not (spared | refused)[~sure].any()
+        and refused.sum() == lived.refused.sum()
+    )
+    assert abs(spared.sum() - sure.sum() / 4) < 4 * np.sqrt(sure.sum() * 3 / 16) and spared.sum() > 5
+    assert (bank.weight[~sure] == 1).all() and (bank.known[refused] > 10**5).all()
+    wait = (bank.known - day)[~refused]
+    assert set(wait.tolist()) == {1, protocol.DELAY}
+    cards = pd.DataFrame({"day": day, "card": bank.tx.CUSTOMER_ID, "wait": bank.known - day})[~refused]
+    whole = cards.groupby(["day", "card"]).wait.agg(["min", "max"])
+    assert (whole["min"] == whole["max"]).all()
+    assert (whole["min"] == 1).groupby("day").sum().tolist() == lived.checked.tolist()
+    assert set(bank.store.labels) == set(np.flatnonzero((bank.label == 1) & (bank.known < 64)).tolist())
+    for start, (X, y) in zip((42, 49, 56, 63), fits, strict=True):
+        rows = ~refused & (bank.known < start) & (day >= start - 27)
+        want = np.repeat(np.flatnonzero(rows), bank.weight[rows].astype(int))
+        assert np.array_equal(X, bank.X[want]) and np.array_equal(y, bank.label[want])
+
+
+def test_a_replaced_card_ends_its_crew_and_nothing_else():
+    """Of a world in which every card was replaced, the compromised terminals and the large amounts remain."""
+    bank = loop.Bank(loop.Policy(), LITTLE, seed=1)
+    before = bank._world(np.arange(len(bank.tx)))
+    pd.testing.assert_frame_equal(before, bank.tx)
+    bank.replaced = dict.fromkeys(range(LITTLE.customers), 10**6)
+    after = bank._world(np.arange(len(bank.tx)))
+    assert (after.TX_AMOUNT == bank.tx.TX_PLAIN).all()
+    place = [bank.tx.TERMINAL_ID, bank.tx.TX_TIME_DAYS]
+    bad = (bank.tx.TX_FRAUD_SCENARIO == 2).groupby(place).transform("any")
+    ended = (bank.tx.TX_FRAUD_SCENARIO == 3) & ~bad
+    assert after.TX_FRAUD[bad].all() and (bad & (bank.tx.TX_FRAUD_SCENARIO == 3)).any()
+    assert after.TX_FRAUD[ended].mean() < 0.2 and ended.sum() > 50
+    rest = ~bad & (bank.tx.TX_FRAUD_SCENARIO != 3)
+    assert (after.TX_FRAUD[rest] == (after.TX_AMOUNT[rest] > LITTLE.large)).all()
+
+
 def test_a_bank_without_fraud_never_trains():
     calm = data.World(
         customers=60, terminals=60, days=50, radius=20, cards_a_day=0, terminals_a_day=0, large=1e6
@@ -528,7 +637,28 @@ def test_a_senseless_policy_is_refused(wrong):
         loop.Policy(**wrong)
 
 
-# Acceptance: five wrong solutions, two right ones
+# The exercise whose windows end at an equal moment
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        "(now - t >= delay) & (now - t < delay + window)",
+        "(t + delay <= now) & (t + delay > now - window)",
+        "(t <= now - delay) & (t > now - (delay + window))",
+    ],
+)
+def test_ties_do_not_hang_on_rounding(seen):
+    exercise = engine.find("fraud-1")
+    code = f"""def late_risk(t, fraud, delay, window):
+    return np.array([fraud[s].mean() if (s := {seen}).any() else 0.0 for now in t])
+"""
+    for seed in range(5):
+        outcome = engine.judge(exercise, exercise.answer(code), seed)
+        assert outcome.kind == engine.PASSED, outcome.message
+
+
+# Acceptance: eight wrong solutions, two right ones
 
 
 class Quick(solution.Reference):
@@ -578,6 +708,35 @@ class LeakyWindow(Quick):
     def features(self, tx):
         past = tx.groupby("TERMINAL_ID").TX_FRAUD
         return super().features(tx).assign(SHARE=(past.cumsum() - tx.TX_FRAUD) / past.cumcount().clip(1))
+
+
+class FitsEarly(Quick):
+    """Splits as it should, but learns until the evening before the test."""
+
+    def fit(self, tx, train, tune, test):
+        return super().fit(tx, train, ~train & (tx.TX_DATETIME < acceptance.TEST_FROM).to_numpy(), test)
+
+
+class LeakyScore(Quick):
+    """Honest features; the model itself looks at the terminal's labels of the last week, a day old."""
+
+    def fit(self, tx, train, tune, test):
+        made = super().fit(tx, train, tune, test)
+        honest = made.score
+        made.score = lambda tx: np.maximum(honest(tx), self.share(features.columns(tx)))
+        return made
+
+    def share(self, c):
+        g = features.Grouped(c["terminal"], c["seconds"])
+        bad, first, last = g.sums(c["fraud"]), g.until(8), g.until(1)
+        return g.back((bad[last] - bad[first]) / np.maximum(last - first, 1))
+
+
+class HopefulGate(Quick):
+    """Any gain will do."""
+
+    def gate(self, saved_new, saved_old):
+        return len(saved_new) >= 2 and bool(np.mean(saved_new) > np.mean(saved_old))
 
 
 class Plain(solution.Reference):
@@ -646,6 +805,9 @@ WRONG = {
     "threshold tuned on test": (TunedOnTest, "honest_fit", "tuned on test"),
     "capacity ignored": (NoCapacity, "capacity", "capacity ignored"),
     "leak by the fraud window": (LeakyWindow, "label_delay", "leak by the fraud window"),
+    "learned from labels nobody had": (FitsEarly, "honest_fit", "labels not known when the test began"),
+    "leak inside the model": (LeakyScore, "honest_fit", "scores read labels less than 7 days old"),
+    "gate without evidence": (HopefulGate, "gate", "within noise of $600"),
 }
 CHEAP = (
     "future",
@@ -747,6 +909,82 @@ def test_capacity_is_kept(tx, table):
         here.verdict(card, day, [])
 
 
+def test_midnight_leaves_the_queue(tx, table, tmp_path):
+    """The first payment of a new day hides no card of the day before, nor does a restart."""
+    here = desk(tx, table, tmp_path / "log.jsonl")
+    client = TestClient(service.build(here))
+    before = client.get("/queue").json()
+    when = f"{np.datetime64(before['day'], 'D') + 1}T00:00:05"
+    client.post("/transactions", json={"id": "new", "when": when, "customer": 3, "terminal": 4, "amount": 5})
+    now, then = (client.get("/queue", params=day).json() for day in ({}, {"day": before["day"]}))
+    assert now["day"] == before["day"] + 1 and now["cards"] == [] and before["day"] in now["open"]
+    assert then["cards"] == before["cards"] and now["day"] not in then["open"]
+    while cards := here.queue(before["day"]):
+        here.verdict(cards[0]["card"], before["day"], [])
+    assert before["day"] not in here.open_days()
+    here.store.close()
+    again = desk(tx, table, tmp_path / "log.jsonl")
+    assert again.numbers() == here.numbers() and again.numbers(before["day"])["checked"] == 3
+    assert again.open_days() == here.open_days()
+    for day in now["open"]:
+        assert [c["card"] for c in again.queue(day)] == [c["card"] for c in here.queue(day)]
+
+
+def test_a_refused_verdict_leaves_nothing(client, tx, table):
+    here = desk(tx, table)
+    for day in range(9):
+        with pytest.raises(KeyError):
+            here.verdict("nobody", day, [])
+    assert not here.verdicts
+
+
+class Slow(dict):
+    """A dict that lets other threads run while it is read."""
+
+    def __iter__(self):
+        for key in super().__iter__():
+            time.sleep(1e-5)
+            yield key
+
+
+def test_a_desk_under_threads(tx, table):
+    """Cards and days come while others read, each payment from three sides at once: all is whole, and counted once."""
+    here, errors, done = desk(tx, table), [], threading.Event()
+    here.days, end = Slow(here.days), (here.numbers()["day"] + 1) * DAY
+
+    def guarded(work):
+        try:
+            work()
+        except Exception as error:
+            errors.append(error)
+
+    def read():
+        while not done.is_set():
+            here.numbers(), here.queue(), here.open_days()
+
+    def write():
+        for i in range(60):  # forty more on the last day, then each begins a day
+            when = pd.Timestamp(end - 1 + max(i - 39, 0) * DAY, unit="s", tz="UTC")
+            body = {"id": f"new {i}", "when": when, "customer": f"c{i}", "terminal": "t", "amount": 5}
+            here.score(service.Transaction(**body))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in (read, read, write, write, write)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads[2:]:
+            thread.join()
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(interval)
+    assert not errors
+    assert len(here.store.rows) == sum(len(c.t) for c in here.store.cards.values()) == len(tx) + 60
+
+
 def _verdict(client, card, day):
     return client.post("/verdict", json={"card": card, "day": day, "frauds": []}).status_code
 
@@ -822,6 +1060,12 @@ def test_page_in_a_browser(address):
         page.keyboard.press("Enter")  # the keyboard is enough
         expect(said).to_contain_text(f"{title}: 1 confirmed as fraud")
         expect(page.get_by_role("heading", name=title, exact=True)).to_have_count(0)
+        expect(page.locator("#now")).to_contain_text("1 of 3 checks used")
+        page.get_by_role("navigation").get_by_role("link").last.click()
+        expect(page.locator("#now")).to_contain_text("0 of 3 checks used")
+        shot(page, "fraud_other_day")
+        page.go_back()
+        expect(page.locator("#now")).to_contain_text("1 of 3 checks used")
         cards.first.get_by_role("button", name="Clear the card").click()
         expect(said).to_contain_text("cleared")
         expect(page.locator("#now")).to_contain_text("2 of 3 checks used")
@@ -841,17 +1085,54 @@ def shot(page, name):
 # The benchmark
 
 
-def test_benchmark_of_a_folder(tmp_path):
-    few = data.World(customers=150, terminals=150, radius=15, days=50, cards_a_day=1, terminals_a_day=1)
-    data.save_days(data.simulate(few, 1)[list(data.COLUMNS)], tmp_path / "days")
-    command = [sys.executable, str(ROOT / "bench" / "fraud.py"), "--data", str(tmp_path / "days"), "--parts", "protocol",
-               "--start", "2018-04-08", "--json", str(tmp_path / "x.json")]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+BENCH = ROOT / "bench" / "fraud.py"
+
+
+def bench(folder, result, *options):
+    """Output and figures of the benchmark on a folder, in which it leaves nothing."""
+    before = sorted(folder.iterdir())
+    command = [sys.executable, BENCH, "--data", folder, "--start", "2018-04-08", "--json", result, *options]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    assert "random forest" in done.stdout and "mlcourse" in done.stdout
-    found = json.loads((tmp_path / "x.json").read_text())
+    assert sorted(folder.iterdir()) == before
+
+    def never(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    return done.stdout, json.loads(result.read_text(), parse_constant=never)
+
+
+@pytest.fixture(scope="module")
+def days50():
+    few = data.World(customers=150, terminals=150, radius=15, days=50, cards_a_day=1, terminals_a_day=1)
+    return data.simulate(few, 1)[list(data.COLUMNS)]
+
+
+def test_benchmark_of_a_folder(days50, tmp_path):
+    data.save_days(days50, tmp_path / "days")
+    said, found = bench(tmp_path / "days", tmp_path / "x.json", "--parts", "protocol")
+    assert "random forest" in said and "mlcourse" in said and found["weeks"] == 4
     for part in ("august", "prequential"):
         assert set(found[part]) == {"auc", "ap", "cp100", "seconds"} and 0.5 < found[part]["auc"] <= 1
+
+
+def test_benchmark_of_few_days_and_ids_of_text(days50, tmp_path):
+    """Two of four test weeks, the first without a fraud: what can be said is said, null elsewhere."""
+    day = days50.TX_TIME_DAYS
+    few = days50.assign(TX_FRAUD=days50.TX_FRAUD.where((day < 21) | (day >= 28), 0))[day < 35]
+    data.save_days(few.astype({"CUSTOMER_ID": str, "TERMINAL_ID": str}), tmp_path / "days")
+    options = "--parts", "protocol,features", "--rounds", "1"
+    said, found = bench(tmp_path / "days", tmp_path / "new" / "x.json", *options)
+    assert "the data hold 2 of 4 test weeks" in said and found["weeks"] == 2
+    assert found["august"]["auc"] is None and 0.5 < found["prequential"]["auc"] <= 1
+    assert found["features"]["rows"] == len(few) and found["features"]["apart"] < 1e-6
+
+
+def test_benchmark_knows_its_parts():
+    done = subprocess.run(
+        [sys.executable, str(BENCH), "--parts", "protocl"], capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 2 and "got protocl" in done.stderr
 
 
 # House style of the modules, which lie outside the package

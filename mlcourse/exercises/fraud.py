@@ -99,8 +99,8 @@ class LateRisk(Exercise):
         import numpy as np
 
         for n, delay, window in (60, 7, 30), (40, 3, 5), (50, 10, 2), (30, 4, 8):
-            t = np.sort(rng.integers(0, 60, n)) + rng.random()
-            yield Case((np.sort(t), (rng.random(n) < 0.4).astype(int), delay, window))
+            t = np.sort(rng.integers(0, 60, n)) + rng.integers(1, 4) / 4  # quarters: sums and ties are exact
+            yield Case((t, (rng.random(n) < 0.4).astype(int), delay, window))
         t = np.array([0, 3, 10, 13, 20, 23])
         yield Case((t, np.array([1, 0, 1, 0, 0, 1]), 10, 7))
         yield Case((np.array([5]), np.array([1]), 7, 7), edge="a single transaction")

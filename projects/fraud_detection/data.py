@@ -65,8 +65,8 @@ class World:
 
 
 def simulate(world: World = World(), seed: int = 0) -> pd.DataFrame:
-    """Transactions in order of time: COLUMNS, TX_PLAIN (the amount without a fraud), TX_CREW (the day on which the crew that
-    holds the card began, -1: none), and TX_TRUE (the true probability).
+    """Transactions in order of time: COLUMNS, TX_CREW (the day on which the crew that holds the card began, -1: none), what
+    they are without that crew, TX_PLAIN (the amount) and TX_REST (the scenario), and TX_TRUE (the true probability).
 
     TX_TRUE is the probability of fraud for one who sees the hidden state (which cards and terminals are compromised, each
     customer's mean amount) and the amount, but not the coin. Amounts in dollars, times in seconds since `world.start`.
@@ -122,14 +122,13 @@ def _with_fraud(tx, world, mean, bad, began, coin):
     plain, card, factor = tx.TX_AMOUNT.to_numpy(), began >= 0, world.multiplier(np.maximum(began, 0))
     crew = card & (coin < world.share)
     amount = np.where(crew, (plain * factor).round(2), plain)
-    large = amount > world.large
-    scenario = np.select([crew, bad, large], [3, 2, 1], 0)
+    large, rest = amount > world.large, np.select([bad, plain > world.large], [2, 1], 0)
+    scenario = np.where(crew, 3, rest)
     out = tx.assign(TX_AMOUNT=amount, TX_FRAUD=(scenario > 0).astype(np.int8), TX_FRAUD_SCENARIO=scenario)
     fraud, fair = _density(amount / factor, mean) / factor, _density(amount, mean)
     guess = world.share * fraud / np.maximum(world.share * fraud + (1 - world.share) * fair, 1e-300)
-    return out.assign(
-        TX_PLAIN=plain, TX_CREW=began, TX_TRUE=np.where(bad | large, 1.0, np.where(card, guess, 0.0))
-    )
+    true = np.where(bad | large, 1.0, np.where(card, guess, 0.0))
+    return out.assign(TX_PLAIN=plain, TX_REST=rest, TX_CREW=began, TX_TRUE=true)
 
 
 def _density(amount, mean):
@@ -141,42 +140,53 @@ def _density(amount, mean):
 def contract(tx: pd.DataFrame) -> pd.DataFrame:
     """The transactions in order of time, repeated rows once; refuses with ValueError what cannot be right.
 
-    Refused: a missing column; a time, id or amount that is missing; an amount below 0, over MOST or not finite; a label
-    other than 0 and 1; one TRANSACTION_ID with two contents. Ids may be text. An amount of 0 is let through.
+    Refused: a missing column; a time, id or amount that is missing; ids of which some are text and some numbers; an amount
+    below 0, over MOST or not finite; a label other than 0 and 1; one TRANSACTION_ID with two contents. Ids may be text. Times
+    become UTC, without a zone. An amount of 0 is let through.
     """
     need = ["TRANSACTION_ID", "TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT"]
     if lost := [c for c in need if c not in tx]:
         raise ValueError(f"tx must have the columns {', '.join(need)}; {', '.join(lost)} missing")
-    tx = tx.assign(TX_DATETIME=pd.to_datetime(tx.TX_DATETIME).astype("datetime64[s]"))
+    when = pd.to_datetime(tx.TX_DATETIME, utc=True).dt.tz_localize(None)
+    tx = tx.assign(TX_DATETIME=when.astype("datetime64[s]"))
     if (holes := tx[need].isna().any()).any():
         raise ValueError(
             f"tx must be known in every row, but {', '.join(holes[holes].index)} is missing in some"
         )
+    for name in (c for c in need if c.endswith("_ID")):
+        if pd.api.types.infer_dtype(tx[name]) in ("mixed", "mixed-integer"):
+            raise ValueError(f"{name} must be all text or all numbers, got both: '7' and 7 would be two")
     amount = pd.to_numeric(tx.TX_AMOUNT, errors="coerce")
     if (wrong := ~((amount >= 0) & (amount <= MOST))).any():
         raise ValueError(
             f"TX_AMOUNT must be from 0 to {MOST:,.0f} dollars, got {tx.TX_AMOUNT[wrong].iloc[0]}"
         )
-    if "TX_FRAUD" in tx and not tx.TX_FRAUD.isin((0, 1)).all():
-        raise ValueError(
-            "TX_FRAUD must be 0 or 1 in every row; leave the column out where labels are not known"
-        )
-    tx = tx.assign(TX_AMOUNT=amount).drop_duplicates()
+    tx = _labelled(tx.assign(TX_AMOUNT=amount)).drop_duplicates()
     if (twice := tx.TRANSACTION_ID.duplicated()).any():
         raise ValueError(f"TRANSACTION_ID {tx.TRANSACTION_ID[twice].iloc[0]} stands for two transactions")
     return tx.sort_values(["TX_DATETIME", "TRANSACTION_ID"], kind="stable", ignore_index=True)
 
 
-def load_days(folder: str | Path, checksums: bool = True) -> pd.DataFrame:
-    """Transactions of the daily files (`2018-04-01.parquet` or `.csv`) in `folder`, checked, with COLUMNS.
+def _labelled(tx):
+    if "TX_FRAUD" not in tx:
+        return tx
+    if not tx.TX_FRAUD.isin((0, 1)).all():
+        raise ValueError(
+            "TX_FRAUD must be 0 or 1 in every row; leave the column out where labels are not known"
+        )
+    return tx.assign(TX_FRAUD=tx.TX_FRAUD.astype(np.int8))
 
-    The first time a `sha256.json` of the files is written beside them; later a file that has changed is refused. Raises
-    FileNotFoundError where there is no such file (it says how to convert pickles, which are never opened: a pickle can
-    run any code), ValueError for a changed file or rows that `contract` refuses.
+
+def load_days(folder: str | Path, checksums: bool = True) -> pd.DataFrame:
+    """Transactions of the daily files (`2018-04-01.parquet` or `.csv`) in `folder`, with TX_FRAUD, as `contract` gives them.
+
+    The first time a `sha256.json` of the files is written beside them (with `checksums=False` nothing is); later a file that
+    has changed is refused. Raises FileNotFoundError where there is no such file (it says how to convert pickles, which are
+    never opened: a pickle can run any code), ValueError for a changed or unreadable file or rows that `contract` refuses.
     """
     folder = Path(folder)
     pattern = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
-    files = sorted([*folder.glob(f"{pattern}.parquet"), *folder.glob(f"{pattern}.csv")])
+    files = sorted(f for end in ("parquet", "csv") for f in folder.glob(f"{pattern}.{end}") if f.is_file())
     if not files:
         raise FileNotFoundError(
             f"{folder} holds no file such as 2018-04-01.parquet or .csv. Pickles are not opened; "
@@ -186,14 +196,29 @@ def load_days(folder: str | Path, checksums: bool = True) -> pd.DataFrame:
         raise ValueError(f"{folder} must hold each day once, but has some both as .parquet and as .csv")
     if checksums:
         _keep_checksums(folder, files)
-    parts = [pd.read_parquet(f) if f.suffix == ".parquet" else pd.read_csv(f) for f in files]
-    return contract(pd.concat(parts, ignore_index=True))
+    parts = [_read(f) for f in files]  # a day without rows has columns without a type
+    tx = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
+    if "TX_FRAUD" not in tx:
+        raise ValueError(f"{files[0]} must have the column TX_FRAUD, got {', '.join(map(str, tx.columns))}")
+    return contract(tx)
+
+
+def _read(file):
+    try:
+        return pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
+    except ValueError as error:  # what pandas and Arrow raise is a ValueError that names no file
+        raise ValueError(f"{file} holds no table ({error}): get it again, or take it away") from None
 
 
 def _keep_checksums(folder, files):
     kept = folder / "sha256.json"
     now = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
-    before = json.loads(kept.read_text()) if kept.exists() else {}
+    try:
+        before = json.loads(kept.read_text()) if kept.exists() else {}
+    except ValueError:
+        before = None
+    if not isinstance(before, dict):
+        raise ValueError(f"{kept} must hold the files' checksums, got something else: delete it")
     if changed := [name for name, digest in now.items() if before.get(name, digest) != digest]:
         raise ValueError(
             f"{changed[0]} has changed since it was first read: delete {kept} if that is right ({len(changed)} files)"

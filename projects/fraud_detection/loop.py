@@ -74,18 +74,17 @@ class Bank:
         if not 0 < self.label[rows].sum() < rows.sum():
             return 0.0  # no fraud known: the old model stays
         began = time.perf_counter()
-        X = pd.DataFrame(np.repeat(self.X[rows], 1, axis=0), columns=FEATURES)
+        X = pd.DataFrame(self.X[rows], columns=FEATURES)
         weight = np.round(self.weight[rows]).astype(int)
         X, y = X.loc[X.index.repeat(weight)], np.repeat(self.label[rows], weight)
         self.detector = Detector(members=1, genuine=0.5, random_state=day).fit(X, y)
         return time.perf_counter() - began
 
     def _world(self, rows):  # the day as it happens: crews of replaced cards are gone
-        tx = self.tx.iloc[rows].copy()
-        ended = tx.CUSTOMER_ID.map(self.replaced).fillna(-1).to_numpy()
-        gone = (tx.TX_CREW.to_numpy() >= 0) & (tx.TX_CREW.to_numpy() <= ended)
-        tx.loc[gone, ["TX_AMOUNT", "TX_FRAUD"]] = np.column_stack([tx.TX_PLAIN[gone], np.zeros(gone.sum())])
-        return tx.assign(TX_FRAUD=np.where(gone, 0, tx.TX_FRAUD).astype(np.int8))
+        tx = self.tx.iloc[rows]
+        gone = (tx.TX_CREW >= 0) & (tx.TX_CREW <= tx.CUSTOMER_ID.map(self.replaced).fillna(-1))
+        fraud = np.where(gone, tx.TX_REST > 0, tx.TX_FRAUD).astype(np.int8)
+        return tx.assign(TX_AMOUNT=np.where(gone, tx.TX_PLAIN, tx.TX_AMOUNT), TX_FRAUD=fraud)
 
     def _day(self, day, rows, trained):
         self._labels_arrive(day)

@@ -1,4 +1,4 @@
-"""The detector as a service: transactions are scored as they arrive; investigators see today's queue and write labels back.
+"""The detector as a service: transactions are scored as they arrive; investigators see a day's queue and write labels back.
 
     python service.py [--port 8700] [--folder desk]
 
@@ -18,7 +18,7 @@ from fastapi import FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
 from features import DAY, Store, offline
 from model import Detector, reasons
-from protocol import CAPACITY, Money
+from protocol import CAPACITY, DELAY, Money
 from pydantic import BaseModel, Field
 
 PAGE = Path(__file__).with_name("page.html")
@@ -44,7 +44,10 @@ class Verdict(BaseModel, extra="forbid"):
 
 
 class Desk:
-    """Scores arrivals with one detector and store, keeps each day's cards, and takes verdicts, at most `capacity` a day."""
+    """Scores arrivals with one detector and store, keeps each day's cards, and takes verdicts, at most `capacity` a day.
+
+    A day's queue is open for DELAY days: then its labels come by themselves.
+    """
 
     def __init__(
         self, detector: Detector, store: Store, capacity: int = CAPACITY, money: Money | None = None
@@ -53,16 +56,20 @@ class Desk:
         self.days, self.verdicts, self.lock = {}, {}, threading.Lock()
         self._resume()
 
-    def _resume(self):  # after a restart the newest day is scored again from the store's log
-        if self.store.newest is None:
-            return
-        today = self.store.newest // DAY
-        for id, row in self.store.rows.items():
-            if row[0] // DAY == today:
-                self._enter(id, row, self.store._read(id, *row))
+    def _resume(self):  # after a restart the days still open are scored again from the store's log
+        open_ = [
+            (id, row)
+            for id, row in self.store.rows.items()
+            if row[0] // DAY > self.store.newest // DAY - DELAY
+        ]
+        X = np.array([self.store._read(id, *row) for id, row in open_])
+        for (id, row), x, p in zip(open_, X, self._p(X) if open_ else (), strict=True):
+            self._enter(id, row, x, p)
 
-    def _enter(self, id, row, x):
-        p = float(self.detector.predict_proba(x[None])[0, 1])
+    def _p(self, X):
+        return self.detector.predict_proba(X)[:, 1].tolist()
+
+    def _enter(self, id, row, x, p):
         t, card, terminal, cents = row
         cards = self.days.setdefault(t // DAY, {})
         cards.setdefault(card, {})[id] = {
@@ -89,21 +96,23 @@ class Desk:
                 self.store.see(tx.id, t, tx.customer, tx.terminal, tx.amount)  # refuses another content
                 return known["p"]
             x = self.store.see(tx.id, t, tx.customer, tx.terminal, tx.amount)
-            return self._enter(tx.id, self.store.rows[tx.id], x)
+            return self._enter(tx.id, self.store.rows[tx.id], x, *self._p(x[None]))
 
     def queue(self, day: int | None = None) -> list[dict]:
         """Cards of a day (days since 1970; None: the newest) still to check, dearest first, with what speaks against each."""
         with self.lock:
             day = self._newest() if day is None else day
-            done = self.verdicts.get(day, set())
-            left, cards = self.capacity - len(done), self.days.get(day, {})
-            open_ = {card: rows for card, rows in cards.items() if card not in done}
-            worth = {
-                c: self.money.held * sum(r["p"] * r["amount"] for r in rows.values())
-                for c, rows in open_.items()
-            }
-            best = sorted(worth, key=lambda c: -worth[c])[: max(left, 0)]
-            return [self._card(c, worth[c], open_[c]) for c in best if worth[c] > self.money.check]
+            return [self._card(c, worth, self.days[day][c]) for c, worth in self._best(day)]
+
+    def _best(self, day):  # cards of a day that are worth a check, and what they are worth
+        done = self.verdicts.get(day, set())
+        worth = {
+            card: self.money.held * sum(r["p"] * r["amount"] for r in rows.values())
+            for card, rows in self.days.get(day, {}).items()
+            if card not in done
+        }
+        best = sorted(worth, key=lambda c: -worth[c])[: max(self.capacity - len(done), 0)]
+        return [(c, worth[c]) for c in best if worth[c] > self.money.check]
 
     def _newest(self):
         return max(self.days, default=0)
@@ -126,7 +135,7 @@ class Desk:
         Raises KeyError for a card without transactions that day, ValueError for an id that is none of them or a full day.
         """
         with self.lock:
-            rows, done = self.days.get(day, {}).get(card), self.verdicts.setdefault(day, set())
+            rows, done = self.days.get(day, {}).get(card), self.verdicts.get(day, set())
             if rows is None:
                 raise KeyError(card)
             if strange := [id for id in frauds if id not in rows]:
@@ -137,19 +146,27 @@ class Desk:
                 raise ValueError(f"the {self.capacity} checks of that day are used up")
             for id in rows:
                 self.store.label(id, id in frauds)
-            done.add(card)
+            self.verdicts.setdefault(day, set()).add(card)
             return len(rows)
 
-    def numbers(self) -> dict:
-        """Day, cards checked and capacity, and how many transactions the day has."""
-        day = self._newest()
-        rows = sum(map(len, self.days.get(day, {}).values()))
-        return {
-            "day": day,
-            "checked": len(self.verdicts.get(day, ())),
-            "capacity": self.capacity,
-            "transactions": rows,
-        }
+    def numbers(self, day: int | None = None) -> dict:
+        """Day (None: the newest), cards checked and capacity, and how many transactions the day has."""
+        with self.lock:
+            day = self._newest() if day is None else day
+            return {
+                "day": day,
+                "checked": len(self.verdicts.get(day, ())),
+                "capacity": self.capacity,
+                "transactions": sum(map(len, self.days.get(day, {}).values())),
+            }
+
+    def open_days(self) -> list[int]:
+        """Those of the last DELAY days that still have a card to check."""
+        newest, found = self.numbers()["day"], []
+        for day in range(newest - DELAY + 1, newest + 1):
+            with self.lock:  # a day at a time, as payments wait meanwhile
+                found += [day] if self._best(day) else []
+        return found
 
 
 def build(desk: Desk) -> FastAPI:
@@ -169,8 +186,9 @@ def build(desk: Desk) -> FastAPI:
         return {"id": tx.id, "p": _tell(desk.score, tx)}
 
     @app.get("/queue")
-    def queue():
-        return desk.numbers() | {"cards": desk.queue()}
+    def queue(day: int | None = None):
+        numbers = desk.numbers(day)
+        return numbers | {"cards": desk.queue(numbers["day"]), "open": desk.open_days()}
 
     @app.post("/verdict")
     def verdict(found: Verdict):
