@@ -68,8 +68,10 @@ def peer(make):
     def run(tx, table, start):
         began = time.perf_counter()
         fits, test = protocol.week(tx, start)
-        names = f.FEATURES[:15]
-        model = make().fit(table.loc[fits, names], tx.TX_FRAUD.to_numpy()[fits])
+        names, y = f.FEATURES[:15], tx.TX_FRAUD.to_numpy()[fits]
+        if not y.any():
+            return dict.fromkeys((*NAMES, "seconds"), math.nan)  # nothing to learn from
+        model = make().fit(table.loc[fits, names], y)
         p = model.predict_proba(table.loc[test, names])[:, 1]
         return protocol.figures(tx[test], p) | {"seconds": time.perf_counter() - began}
 
