@@ -233,9 +233,11 @@ def _line(score: Score) -> str:
         ax.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
 
     worst = max(score.incidents, key=lambda i: i["lost"], default=None)
-    title = (
-        f"{worst['name']} cost most: {money(worst['lost'])}" if worst else "No incident struck on these days"
-    )
+    title = "No incident cost anything" if worst else "No incident struck on these days"
+    if (
+        worst and worst["lost"] > 0
+    ):  # a service far better than the yardstick earns more than that on clean data
+        title = f"{worst['name']} cost most: {money(worst['lost'])}"
     says = (
         f"Net savings end at {money(score.money)} after {len(day)} days. Shaded: {len(score.incidents)} incidents while they "
         f"lasted; hatched: {len(score.decoys)} decoys; triangles: {len(score.actions)} actions."

@@ -424,7 +424,8 @@ def test_what_the_simulator_cannot_prevent_is_called_out(run, world):
         watch=Oracle(calendar(name, 1, 4)).watch
     )  # as any operator may, of a seed it knows
     assert cheat.money > 1.1 * best.money and run(peeking, name).money == best.money
-    assert "one that has seen these days" in live.postmortem(cheat, [honest, best])
+    page = live.postmortem(cheat, [honest, best])
+    assert "one that has seen these days" in page and "No incident cost anything" in page
     for score in (honest, best):
         assert "has seen these days" not in live.postmortem(score, [honest, best])
 
