@@ -159,7 +159,7 @@ class Incident:
     end: int
     where: str = ""  # the airport, carrier or destination it strikes
     name: ClassVar[str] = "nothing"
-    remedy: ClassVar[tuple] = ("mend", "")  # the action that ends it
+    remedy: ClassVar[tuple] = ("mend", "")  # what is to be done; a mend and a roll back end it
     days: ClassVar[tuple] = (8, 18)  # how long it lasts if nobody acts
 
     @property

@@ -233,9 +233,11 @@ def _line(score: Score) -> str:
         ax.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
 
     worst = max(score.incidents, key=lambda i: i["lost"], default=None)
-    title = (
-        f"{worst['name']} cost most: {money(worst['lost'])}" if worst else "No incident struck on these days"
-    )
+    title = "No incident cost anything" if worst else "No incident struck on these days"
+    if (
+        worst and worst["lost"] > 0
+    ):  # a service far better than the yardstick earns more than that on clean data
+        title = f"{worst['name']} cost most: {money(worst['lost'])}"
     says = (
         f"Net savings end at {money(score.money)} after {len(day)} days. Shaded: {len(score.incidents)} incidents while they "
         f"lasted; hatched: {len(score.decoys)} decoys; triangles: {len(score.actions)} actions."
@@ -276,6 +278,15 @@ def _list(told: list[str]) -> str:
     )
 
 
+def _beyond(score: Score, others: list[Score]) -> str:
+    # What earns a tenth more than the oracle may be a better model, or one that has seen the days it is asked for
+    best = next((o.money for o in others if o.operator == "oracle"), None)
+    if best is None or score.money < best + 0.1 * abs(best):
+        return ""
+    more = f"{money(score.money - best)} more than the course's own service earns under an operator that knows the calendar"
+    return f"<p>{more}. A better model may; so does one that has seen these days: look at what it has learned from.</p>"
+
+
 def postmortem(score: Score, others: Iterable[Score] = ()) -> str:
     """One self-contained page: the money, the time line of incidents, what was seen when, what each cost, and the others."""
     others = list(others)
@@ -284,9 +295,10 @@ def postmortem(score: Score, others: Iterable[Score] = ()) -> str:
     decoys = [{"Decoy": d["name"], "From": d["first"], "Until": d["last"]} for d in score.decoys]
     parts = [
         _section("Beside others", "The same days: other operators on the course's own service", compared([score, *others])),
+        _beyond(score, others),
         f"<h2>Time line</h2><div class=line>{_line(score)}</div>",
-        _section("Incidents", "What struck, when it was noticed, and what it lost against clean data (shared where several "
-                 "struck at once)", [_told(*pair) for pair in pairs], "None."),
+        _section("Incidents", "What struck, when it was noticed, and what was lost: what the course's own model earns on clean "
+                 "data, less what was earned (shared where several struck at once)", [_told(*pair) for pair in pairs], "None."),
         _section("Decoys", "Days that only look like trouble", decoys),
         _section("What the operator did", "Its actions", _deeds(score), "Nothing."),
         _section("What careful did", "Actions of the course's own operator", _deeds(careful) if careful else []),

@@ -28,7 +28,7 @@ def learnable(
     """Flights (n,) whose label may teach, or judge, at `now`: certain, known, of the window, of no day left out.
 
     Raises ValueError for a lacking column, a moment without zone, or an end before its start."""
-    _need(flights, "scheduled", "day", "bad")
+    _need(flights, "scheduled", "day", "bad"), _zoned(flights.scheduled)
     if pd.Timestamp(now).tz is None:
         raise ValueError(f"now must be a moment with its time zone, got {now}")
     may = flights.bad.notna() & (flights.scheduled + decision.label_delay <= now)
@@ -43,6 +43,11 @@ def learnable(
 def _need(table, *columns, name="flights"):
     if lacking := [c for c in columns if c not in table]:
         raise ValueError(f"{name} must have the columns {', '.join(columns)}; missing: {', '.join(lacking)}")
+
+
+def _zoned(scheduled):
+    if getattr(scheduled.dtype, "tz", None) is None:
+        raise ValueError(f"scheduled must be moments with their time zone, got {scheduled.dtype}")
 
 # %% ../nbs/6_monitor/25_retrain.ipynb #12d7bd0d
 def contradicted(
@@ -66,13 +71,17 @@ def contradicted(
 # %% ../nbs/6_monitor/25_retrain.ipynb #0414a699
 @dataclass(frozen=True)
 class Trigger:
-    """When to train again: for a reason, not too soon after the last time, and within a budget."""
+    """When to train again: for a reason, not too soon after the last time, within a budget. ValueError for a number too small."""
 
     every: int = 90  # days after which the calendar calls
     drift: int = 14  # days in a row with an alarm of drift: two weeks that share no day
     rest: int = 28  # days to wait after a training, whatever calls
     price: float = 2000.0  # dollars a training
     budget: float = 12_000.0  # dollars in any 365 days
+
+    def __post_init__(self):
+        if min(self.every, self.drift) < 1 or not min(self.rest, self.price, self.budget) >= 0:
+            raise ValueError(f"every and drift must be at least 1, the others at least 0, got {self}")
 
     def reason(self, now: pd.Timestamp, trained: list, drifted: tuple = (), performance: bool = False) -> str:
         """What calls for a training at `now`, or "". `trained`, `drifted`: moments; `performance`: whether its alarm rings.
@@ -84,11 +93,8 @@ class Trigger:
         spent = self.price * sum(now - t < pd.Timedelta("365D") for t in trained)
         ago = {(now - day) // pd.Timedelta("1D") for day in drifted}
         lasts = set(range(self.drift)) <= ago
-        calls = {
-            "performance": performance,
-            f"drift, {self.drift} days": lasts,
-            "schedule": age >= self.every,
-        }
+        drifts = f"drift, {self.drift} days"
+        calls = {"performance": performance, drifts: lasts, "schedule": age >= self.every}
         may = age >= self.rest and spent + self.price <= self.budget
         return next((why for why, rings in calls.items() if rings and may), "")
 
@@ -122,14 +128,12 @@ def duel(
 def in_canary(flights: pd.DataFrame, share: float, salt: str = "") -> np.ndarray:
     """Whether each flight (n,) is one of the `share` that the canary decides for; those stay in as the share grows.
 
-    Another `salt`, such as the version, picks others. The first 8 bytes of blake2b of "salt carrier flight origin minute",
-    the minute of the schedule since 1970 UTC, as a share of 2**64. Raises ValueError for a share outside 0 to 1, a lacking
-    column, moments without zone."""
-    _need(flights, "carrier", "flight", "origin", "scheduled")
+    Another `salt`, such as the version, picks others. Their place is the BLAKE2b digest of 8 bytes (not of
+    a longer one cut), big-endian, of "salt carrier flight origin minute", the minute of the schedule since 1970 UTC, as a
+    share of 2**64. Raises ValueError for a share outside 0 to 1, a lacking column, moments without zone."""
+    _need(flights, "carrier", "flight", "origin", "scheduled"), _zoned(flights.scheduled)
     if not 0 <= share <= 1:
         raise ValueError(f"share must be between 0 and 1, got {share}")
-    if getattr(flights.scheduled.dtype, "tz", None) is None:
-        raise ValueError(f"scheduled must be moments with their time zone, got {flights.scheduled.dtype}")
     minute = (flights.scheduled - pd.Timestamp(0, tz="UTC")) // pd.Timedelta("1min")
     keys = zip(flights.carrier, flights.flight, flights.origin, minute, strict=True)
     texts = (f"{salt} {carrier} {int(flight)} {origin} {minute}" for carrier, flight, origin, minute in keys)
@@ -207,12 +211,15 @@ def prove(
 ) -> str:
     """Save what is in the shadow once more, the same bytes, with the gate's verdict on these flights; its version number.
 
-    Raises ValueError for a flight without label, Refused if another champion decides than the one it challenged."""
+    Raises ValueError for a flight without label or the champion's answer, Refused if another champion decides than the one
+    it challenged."""
     _need(flights, "day", "bad", "probability"), _need(X, "rate_airport_hour_30d", name="X")
     if (n := int(flights.bad.notna().sum())) != len(flights) or not n == len(X) == len(slices):
         raise ValueError(
             f"X, flights and slices must be of {n} labelled flights, got {len(X)}, {len(flights)}, {len(slices)}"
         )
+    if flights.probability.isna().any():
+        raise ValueError("flights must hold the champion's answer to each: leave out those it did not answer")
     shadow = registry.load(name, "shadow")
     _same_rival(registry, shadow)
     at, bad = gate.decision.break_even, flights.bad.to_numpy() == 1
@@ -225,13 +232,16 @@ def prove(
 def settle(registry: Any, name: str, release: Release) -> str:
     """Make the registry's aliases follow a release, each step once, with its reason; the version that is champion now.
 
-    An undone version gives back what it decided. Raises Refused for one whose gate did not pass, or whose rival has gone."""
+    An undone version gives back what it decided. Raises Refused for one whose gate did not pass, whose rival has gone, or
+    from which somebody took the alias away."""
     version, stage, moves = release.version, release.stage, registry.history(name)
     why = f"{release.share:.0%} of the flights; {release.why}"
     told = stage == "champion" or moves.reason[moves.alias == "canary"].tail(1).eq(why).any()
     if stage in ("canary", "champion") and not (told and _at(registry, name, stage) == version):
         model = registry.load(name, version)
         _same_rival(registry, model)
+        if ((moves.alias == stage) & (moves.before == version) & (moves.version != version)).any():
+            raise Refused(f"{name} {version} was {stage} and was taken back: start a new release")
         passed = model.gate is not None and model.gate.passed.all()
         registry.promote(name, version, stage, force=why if passed else "")  # no reason stands in for a gate
     if stage == "undone" and registry.current(name) == version:

@@ -53,7 +53,7 @@ class _Model:
 
 
 def _fit(sent, bad, seed, **params):  # memory for models too: the same rows give the same model
-    key = _digest(sent) + np.packbits(bad).tobytes()
+    key = _digest(sent) + np.packbits(bad).tobytes() + repr((seed, sorted(params.items()))).encode()
     name = blake2b(key, digest_size=16).hexdigest()
     if name not in _FITTED:
         if len(_FITTED) > 800:
@@ -144,12 +144,13 @@ def _spans(text):  # "2013-08-01/2013-08-09,…" in minutes
 
 
 def _learnable(world, sent, bad, now, without, window, rows):
-    # Some of the flights of the past and of a log whose label has come, within a window of days, on no day left out
+    # Some of the flights of the past and of a log whose label has come and is certain by now, within a window of days, on
+    # no day left out; a log may hold what an earlier run on it was told of days that have not come yet
     wait = int(world.decision.label_delay / pd.Timedelta("1min"))
     old = np.flatnonzero(world.sent.scheduled.to_numpy()[: world.past] + wait <= world.start)
     sent = pd.concat([world.sent.iloc[old], sent[list(SENT)]])
     bad, clock = np.r_[world.bad[old], bad].astype(bool), sent.scheduled.to_numpy()
-    may = clock >= now - window * DAY
+    may = (clock >= now - window * DAY) & (clock + wait <= now)
     for first, end in _spans(without):
         may &= (clock < first) | (clock >= end)
     some = np.flatnonzero(may)[np.sort(np.random.default_rng(now).permutation(may.sum())[:rows])]
@@ -388,7 +389,7 @@ class Journal:
     """What was answered and done, a line a watch: a killed run is played again from it, up to where it was."""
 
     def __init__(self, path, head):
-        self.path, self.old = path, {}
+        self.path, self.old, self.sure = path, {}, True
         if path is None:
             return
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
@@ -409,9 +410,15 @@ class Journal:
                 file.write(json.dumps(self.new) + "\n")
 
     def actions(self, ask: Any) -> tuple:
-        """Actions and troubles of this watch: those kept, else those of `ask`."""
+        """Actions and troubles of this watch: those kept, else those of `ask`. ValueError where it now does otherwise."""
         actions, trouble = ask()  # asked again in any case: it remembers what it saw
         if self.now is not None:
+            self.sure &= not (trouble or self.now["trouble"])  # from then on it may remember other things
+            if self.sure and [list(action) for action in actions] != self.now["actions"]:
+                raise ValueError(
+                    f"{self.path} holds what another operator did: name another --out, or delete it. If yours is the same,"
+                    " it still remembers the run that was stopped: start it anew"
+                )
             return self.now["actions"], self.now["trouble"]
         self.new |= {"actions": actions, "trouble": trouble}
         return actions, trouble

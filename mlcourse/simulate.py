@@ -73,11 +73,11 @@ def play(
     world: World | None = None,  # None: the second half of 2013
     tell: Callable = lambda now: None,  # hears after every day what a screen may show
     journal: Path | None = None,  # file to go on from, made if it is not there
-    yardstick: Any = None,  # model that tells what an incident lost
+    yardstick: Any = None,  # model; what it earns on clean data, less what was earned, is what incidents lost
 ) -> Score:
     """Score of a service and its operator: the same seed gives the same score, to the cent. What they do wrong is told.
 
-    Raises ValueError for an unknown scenario, too few days, another run's journal."""
+    Raises ValueError for an unknown scenario, too few days, the journal of another run or operator."""
     base, hidden = world or real_world(), calendar(scenario, seed, days)
     state = State(with_decoys(base, hidden.decoys, days), hidden.incidents, seed, 4 * days)
     names = {"operator": named(operator), "scenario": scenario, "seed": seed}

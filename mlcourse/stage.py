@@ -46,8 +46,8 @@ class Observation:
     """What production shows at the end of a watch, and no more: the flights sent and answered, outcomes that arrived.
 
     Nothing in it leads to the calendar or to a fate. Code in the same process can still dig for them, as Python hides
-    nothing: a score that others shall believe is played with an operator and a service at an address, where these
-    columns are all that travels."""
+    nothing; at an address these columns are all that travels. But the calendar follows from scenario and seed, and 2013 is
+    public: believe a score only with a seed drawn afterwards, and a service whose training you can check."""
 
     watch: int
     now: pd.Timestamp  # UTC

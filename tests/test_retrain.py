@@ -77,6 +77,10 @@ def test_what_came_later_changes_nothing(flights):
             "first, last",
         ),
         (lambda f: learnable(f.drop(columns="bad"), f.scheduled.iloc[0], DECISION), "missing: bad"),
+        (lambda f: learnable(f.assign(scheduled=f.day), f.scheduled.iloc[0], DECISION), "scheduled must be"),
+        (lambda f: Trigger(drift=0), "every and drift must be at least 1"),
+        (lambda f: Trigger(every=0), "every and drift"),
+        (lambda f: Trigger(rest=-1), "the others at least 0"),
         (lambda f: contradicted(f.drop(columns=["origin", "day"])), "missing: day, origin"),
         (lambda f: duel(f.drop(columns="day"), f.bad, f.bad, DECISION), "missing: day"),
         (lambda f: duel(f, f.bad[1:], f.bad, DECISION), "must answer each"),
@@ -152,7 +156,7 @@ def test_an_interval_of_a_duel_holds_what_it_says(flights):
         one, two = rng.uniform(0, 0.5, (2, len(flights[:6000])))
         found = duel(flights[:6000].assign(bad=rng.integers(0, 2, 6000)), one, two, DECISION)
         held += found.low <= 0 <= found.high
-    assert 0.85 < held / 200 <= 1
+    assert 0.85 < held / 200 < 0.995
 
 
 # ---------------------------------------------------------------- step by step
@@ -313,6 +317,11 @@ def test_a_whole_round(year, saved):
     with pytest.raises(Refused, match="challenged 1, but 3 decides"):  # a second release that came too late
         late = registry.save(model, NAME, example=X[:200], lineage=facts, gate=found.gate)
         settle(registry, NAME, Release(late, 100, 28, "canary", 0.1))
+    assert registry.rollback(NAME, reason="the desk asks for it") == "1"
+    for _ in range(2):  # nothing brings back by itself what somebody took away
+        with pytest.raises(Refused, match=f"{three} was champion and was taken back"):
+            settle(registry, NAME, release)
+    assert registry.promote(NAME, three) == settle(registry, NAME, release) == three
     undone = release.next(Interval(-9e4, -1e5, -8e4), 7)
     assert settle(registry, NAME, undone) == "1" == settle(registry, NAME, undone)
     assert registry.current(NAME, "canary") == "1"
@@ -322,7 +331,8 @@ def test_a_whole_round(year, saved):
     ]
     assert story == [
         ("promote", "champion", "1"), ("promote", "shadow", two), ("promote", "canary", three), ("promote", "canary", three),
-        ("promote", "champion", three), ("rollback", "champion", "1"), ("promote", "canary", "1")]  # fmt: skip
+        ("promote", "champion", three), ("rollback", "champion", "1"), ("promote", "champion", three),
+        ("rollback", "champion", "1"), ("promote", "canary", "1")]  # fmt: skip
     assert "-90,000 dollars a day" in registry.history(NAME).reason.iloc[-2]
 
 
@@ -349,9 +359,11 @@ def test_a_proof_against_a_champion_that_left_is_refused(year, saved):
     champion = registry.current(NAME)
     challenge(registry, NAME, model, X[:200], "schedule")
     holes = flights.assign(bad=flights.bad.where(np.arange(len(flights)) > 0))
+    silent = flights.assign(probability=flights.probability.where(np.arange(len(flights)) % 2 > 0))
     slices = flights[["origin"]]
     for args, match in (
         ((X[rows], holes, gate, slices), f"of {len(flights) - 1} labelled flights"),
+        ((X[rows], silent, gate, slices), "champion's answer to each"),  # silence is not "does not act"
         ((X[rows][1:], flights, gate, slices), "labelled flights"),
         ((X[rows], flights, gate, slices[1:]), "labelled flights"),
         (

@@ -20,13 +20,39 @@ from mlcourse import careful, live, services, simulate
 from mlcourse.asgi import running
 from mlcourse.careful import Careful, Webhook, operator_named, references
 from mlcourse.cli import main
-from mlcourse.frame import Decision
-from mlcourse.incidents import DECOYS, INCIDENTS, SENT, Incident, World, answered, as_features, real_world
+from mlcourse.data import load
+from mlcourse.frame import Decision, label, scheduled
+from mlcourse.incidents import (
+    DECOYS,
+    INCIDENTS,
+    KEY,
+    SENT,
+    WATCH,
+    Incident,
+    World,
+    answered,
+    as_features,
+    minutes,
+    moments,
+    real_world,
+)
 from mlcourse.registry import Registry
 from mlcourse.serve import Service, read_log
 from mlcourse.services import Bounded, HttpService, InProcess, Line, Trainer, champion
 from mlcourse.simulate import Calendar, LastMonth, Nightly, Nothing, Oracle, calendar, play
-from mlcourse.stage import PRICES, Action, State, _decided, _deliver, _recount, _repair, checked
+from mlcourse.stage import (
+    PRICES,
+    Action,
+    State,
+    _decided,
+    _deliver,
+    _notice,
+    _recount,
+    _repair,
+    _worth,
+    checked,
+    step,
+)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +156,47 @@ def test_actions_cost_what_they_cost(run):
     assert score.false_alarms == 8
 
 
+def test_each_flight_is_paid_as_counted_by_hand(world):
+    state, cost = State(world, (), 0, 4), world.decision.act_cost
+    rows = _decided(state, 0)[
+        :5
+    ]  # asked once, twice, not answered, late, late and not answered; then three strangers
+    sent = world.sent.iloc[[*rows, rows[1]]]
+    strangers = sent.iloc[:3].set_axis([-1] * 3)
+    p = np.array([0.9, 0.9, np.nan, 0.1, np.nan, 0.9, 0.9, 0.9, np.nan])
+    wait = np.array([0, 0, 0, 2, 2, 0, 2, 0, 0])  # seconds; the desk waits one
+    answers = answered(p, p > 0.5)._replace(wait=wait)
+    parts = _worth(state, rows, pd.concat([sent, strangers]), answers)
+    saved = world.decision.prevented * (int(world.bad[rows[0]]) + int(world.bad[rows[1]])) - 3 * cost
+    assert parts == pytest.approx({"flights": saved, "unanswered": -50.0, "late": -10.0, "copies": -0.10})
+
+
+def test_what_incidents_lose_is_the_yardstick_on_clean_data_less_what_was_earned(world):
+    struck = [INCIDENTS["weather gone"](1, 3), INCIDENTS["nulls"](2, 3)]
+    state = State(world, struck, 0, 4)
+    always = types.SimpleNamespace(predict=lambda clean: np.full(len(clean), 1.0))
+    for watch in range(4):
+        step(state, watch, Always(0.0), always)  # a service that never acts earns nothing
+    value = lambda rows: (
+        world.decision.prevented * world.bad[rows].sum() - world.decision.act_cost * len(rows)
+    )
+    first, both = (value(_decided(state, watch)) for watch in (1, 2))
+    assert [state.lost[i] for i in struck] == pytest.approx(
+        [first + both / 2, both / 2]
+    )  # shared where both struck
+
+
+def test_an_alarm_is_right_from_two_watches_before_to_the_end(world):
+    storm = INCIDENTS["weather gone"](5, 8)
+    false = []
+    for watch in range(10):
+        state = State(world, [storm], 0, 40)
+        _notice(state, watch, Action("mend", "weather")), _notice(state, watch, Action("alert", "labels"))
+        false.append(state.false_alarms - 1)  # that of the labels is false on any watch
+        assert state.noticed == ({} if false[-1] else {storm: watch})
+    assert false == [1, 1, 1, 0, 0, 0, 0, 0, 1, 1]
+
+
 def test_the_oracle_pays_for_the_mend_and_no_more(run):
     name = "only airport state delayed"
     days = 8
@@ -146,6 +213,26 @@ def test_retraining_leaves_out_what_it_is_told_to(world, model):
     assert "nothing was learned" in one.retrain(now, "2013-13-01/2013-13-02")
     assert one.promote() == "" and one.live == ["1", "2"] and one.roll_back() == ""
     assert "no version to roll back to" in one.roll_back() and "no version '9'" in one.promote("9")
+
+
+def test_other_parameters_make_another_model(world, model):
+    assert champion(world, rows=8_000, max_iter=20) is model
+    assert champion(world, rows=8_000, max_iter=2) is not model
+    assert champion(world, rows=10**6, max_iter=1) is not champion(world, rows=10**6, seed=1, max_iter=1)
+
+
+def test_a_log_that_holds_the_future_teaches_the_past_alone(world):
+    """The log of a finished run, and a second run on it: what came later may not teach on its first days."""
+    now = world.start + 4 * WATCH
+    rows = np.arange(world.past, world.past + 9000)
+    sent, bad = services._learnable(world, world.sent.iloc[rows], world.bad[rows], now, "", 180, 10**6)
+    certain = pd.DatetimeIndex(moments(sent.scheduled)) + world.decision.label_delay
+    assert certain.max() <= moments([now])[0] < moments(world.sent.scheduled.iloc[rows]).max()
+    in_time = rows[world.sent.scheduled.to_numpy()[rows] + 780 <= now]
+    known, truth = services._learnable(
+        world, world.sent.iloc[in_time], world.bad[in_time], now, "", 180, 10**6
+    )
+    assert len(in_time) and len(known) == len(sent) and (truth == bad).all()
 
 
 def test_nightly_pays_every_night(run):
@@ -193,6 +280,34 @@ def test_a_journal_of_another_run_is_refused(run, tmp_path):
     path.write_text("no journal\n")
     with pytest.raises(ValueError, match="journal must be of the same run"):
         run(Nothing(), days=1, journal=path)
+
+
+def test_an_operator_that_was_changed_does_not_go_on_from_the_old_one(run, tmp_path):
+    old = types.SimpleNamespace(name="mine", watch=lambda seen: [("mend", "labels", "to be sure")])
+    new = types.SimpleNamespace(name="mine", watch=lambda seen: [])
+    path = tmp_path / "journal"
+    with pytest.raises(Killed):
+        run(old, days=3, journal=path, tell=killed_on(1))
+    kept = path.read_bytes()
+    with pytest.raises(ValueError, match="journal holds what another operator did: name another --out"):
+        run(new, days=3, journal=path)
+    assert path.read_bytes() == kept and run(old, days=3, journal=path) == run(old, days=3)
+
+
+def test_an_operator_that_failed_before_goes_on(run, tmp_path):
+    class Moody:
+        name, asked = "moody", 0
+
+        def watch(self, seen):
+            Moody.asked += 1
+            if Moody.asked == 1:
+                raise OSError("the line is down")
+            return [("alert", "labels", "")] if Moody.asked < 5 else []
+
+    with pytest.raises(Killed):
+        run(Moody(), days=2, journal=tmp_path / "journal", tell=killed_on(1))
+    score = run(Moody(), days=2, journal=tmp_path / "journal")  # no longer asked a first time
+    assert len(score.actions) == 3 and "the line is down" in score.told[0]
 
 
 def test_a_killed_run_asks_a_service_nothing_twice(run, tmp_path):
@@ -289,6 +404,30 @@ def test_requests_hold_no_outcome_and_outcomes_come_late(run):
             assert set(body["outcomes"][0]) == {"carrier", "flight", "origin", "scheduled", "arr_delay"}
             assert (moment(body["outcomes"]) + Decision().label_delay).max() <= later
     assert {path for path, _ in posts} == {"/predict", "/outcomes"}
+
+
+def test_what_the_simulator_cannot_prevent_is_called_out(run, world):
+    """2013 and the calendar of a known seed are public: a score proves nothing to those who did not draw the seed."""
+    flights = load("flights")
+    fates = dict(zip(zip(flights.carrier.astype(str), flights.flight, flights.origin.astype(str),
+                         minutes(scheduled(flights)), strict=True), label(flights), strict=True))  # fmt: skip
+
+    class LookUp(Always):
+        def predict(self, sent):
+            known = [float(fates.get(key, 0)) for key in zip(*(sent[name] for name in KEY), strict=True)]
+            return answered(known, np.array(known) > 0.5, "1")
+
+    name = "only airport state delayed"
+    honest, best = run(Nothing(), name), run(Oracle(calendar(name, 1, 4)), name)
+    cheat = run(Nothing(), name, service=LookUp(0))
+    peeking = types.SimpleNamespace(
+        watch=Oracle(calendar(name, 1, 4)).watch
+    )  # as any operator may, of a seed it knows
+    assert cheat.money > 1.1 * best.money and run(peeking, name).money == best.money
+    page = live.postmortem(cheat, [honest, best])
+    assert "one that has seen these days" in page and "No incident cost anything" in page
+    for score in (honest, best):
+        assert "has seen these days" not in live.postmortem(score, [honest, best])
 
 
 # ---------------------------------------------------------------- operators that fail

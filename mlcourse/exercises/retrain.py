@@ -45,6 +45,13 @@ class Teach(Exercise):
             "You take labels of flights that have been scheduled by now. Their labels are certain only `delay` hours later.",
         ),
         Mistake(
+            "writes the delay down",
+            _teach("may & ~((scheduled >= first) & (scheduled <= last))").replace(
+                "scheduled + delay <= now", "scheduled + 13 <= now"
+            ),
+            "You write 13 hours down. The delay is an argument, `delay`, and another desk's is another.",
+        ),
+        Mistake(
             "teaches with unknown labels",
             _teach("may & ~((scheduled >= first) & (scheduled <= last))").replace("~np.isnan(bad) & ", ""),
             "You teach with labels that have not come (NaN). A feed that is late would teach that nothing happened.",
@@ -75,7 +82,7 @@ class Teach(Exercise):
             bad = np.where(rng.random(200) < 0.2, np.nan, (rng.random(200) < 0.3).astype(float))
             a, b = sorted(int(x) for x in rng.integers(20, 120, 2))
             yield Case((hours, bad, float(rng.integers(160, 190)), 13.0, [(a, b + 3), (130, 133)]))
-        yield Case((hours, bad, 150.0, 13.0, []))
+        yield Case((hours, bad, 150.0, 30.0, []))
         yield Case((hours, bad, 150.0, 13.0, [(10, 20), (20, 30)]))
         one = np.array([10.0, 11.0]), np.array([1.0, 0.0])
         yield Case((*one, 23.0, 13.0, []), edge="a label that is certain at this very hour")
@@ -352,15 +359,64 @@ class WayBack(Exercise):
 """,
             "Your undo goes back to the very first version. One step back is asked.",
         ),
+        Mistake(
+            "takes the highest number",
+            """def deciding(steps):
+    live = {steps[0]}
+    for step in steps[1:]:
+        if step != "undo":
+            live.add(step)
+        elif len(live) > 1:
+            live.discard(max(live))
+    return max(live)
+""",
+            "You take the highest number for the newest. An older version may be promoted again: the order of promotion counts.",
+        ),
+        Mistake(
+            "takes the first of its name away",
+            """def deciding(steps):
+    live = [steps[0]]
+    for step in steps[1:]:
+        if step != "undo":
+            live.append(step)
+        elif len(live) > 1:
+            live.remove(live[-1])
+    return live[-1]
+""",
+            "`remove` takes away the *first* entry with that version, an earlier promotion of it. Take the last entry: `pop()`.",
+        ),
+        Mistake(
+            "never again",
+            """def deciding(steps):
+    undone, live = set(), []
+    for step in steps:
+        alive = [version for version in live if version not in undone]
+        if step != "undo":
+            live.append(step)
+        elif len(alive) > 1:
+            undone.add(alive[-1])
+    return [version for version in live if version not in undone][-1]
+""",
+            "You let a version that was once undone never decide again. One promoted anew decides: take back a *promotion*, not a version.",
+        ),
     )
 
     def cases(self, rng) -> Iterator[Case]:
         """Histories of promotions and undos; then an undo with nothing before, one step."""
         for _ in range(4):
-            steps = [int(rng.integers(2, 5))]
-            for _ in range(int(rng.integers(8, 14))):
-                steps.append("undo" if rng.random() < 0.45 else steps.count("undo") + len(steps) * 2 + 5)
+            live = [int(rng.integers(1, 9))]
+            steps = live[:]
+            for _ in range(12):
+                if rng.random() < 0.45:
+                    steps.append("undo")
+                    live = live[:-1] or live
+                else:
+                    live.append(int(rng.choice([v for v in range(1, 9) if v != live[-1]])))
+                    steps.append(live[-1])
             yield Case((steps,))
+        yield Case(([9, 4, 7, 4, "undo"],))  # an older version decides again, and is undone
+        yield Case(([9, 4, "undo"],))  # a lower number is not an earlier promotion
+        yield Case(([3, 7, "undo", 7],))  # what was undone may be promoted again
         yield Case(([1, 4, 9, "undo", "undo"],))
         yield Case(([3, 7, 9, "undo", 12, "undo"],))
         yield Case(([5, "undo", "undo"],), edge="nothing to go back to")

@@ -281,6 +281,30 @@ class Delays(Exercise):
 """,
             "You call all alarms false beyond one for each incident. A second alarm in an incident that still goes on is right.",
         ),
+        Mistake(
+            "trusts what lies between",
+            """def delays(starts, ends, alarms):
+    found = []
+    for start, end in zip(starts, ends):
+        own = [a - start for a in alarms if start <= a < end]
+        found.append(float(min(own)) if own else np.nan)
+    false = sum(a < min(starts, default=np.inf) or a >= max(ends, default=-np.inf) for a in alarms)
+    return np.array(found), int(false)
+""",
+            "You call an alarm false only before the first incident or after the last. One *between* two incidents is false too.",
+        ),
+        Mistake(
+            "counts an hour once",
+            """def delays(starts, ends, alarms):
+    found, hours = [], set(alarms)
+    for start, end in zip(starts, ends):
+        own = [a - start for a in alarms if start <= a < end]
+        found.append(float(min(own)) if own else np.nan)
+    false = sum(not any(s <= a < e for s, e in zip(starts, ends)) for a in hours)
+    return np.array(found), int(false)
+""",
+            "You count false alarms of the same hour once. Each alarm calls somebody out: count them all.",
+        ),
     )
 
     def cases(self, rng) -> Iterator[Case]:
@@ -296,6 +320,9 @@ class Delays(Exercise):
             yield Case((starts, ends, rng.permutation(np.r_[inside, rng.integers(400, 600, 3), -5])))
         a = lambda *x: np.array(x)
         yield Case((a(10, 30), a(20, 60), a(55, 50, 70, 40, 32)))
+        yield Case(
+            (a(10, 60), a(20, 80), a(40, 40, 65, 12))
+        )  # false alarms between two incidents, on one hour
         yield Case((a(10, 15, 100), a(40, 50, 120), a(20, 130)))
         yield Case(
             (a(10, 40), a(20, 50), a(10, 50)), edge="an alarm exactly at the start, and one at the end"
