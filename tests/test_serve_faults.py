@@ -425,6 +425,75 @@ def test_a_model_whose_features_do_not_match_is_refused(fake, tmp_path):
         Service(fake, NAME, tmp_path / "other.db")
 
 
+def other(model, version="2", **change):
+    """The same model, but for what is changed."""
+    kept = {k: getattr(model, k) for k in "name features encoder encode score lineage metrics card".split()}
+    return SimpleNamespace(**kept | {"version": version} | change)
+
+
+def text_in_temp(flights):
+    raise ValueError("X must hold text in temp, got float64")
+
+
+def test_a_model_that_fails_on_every_flight_is_not_taken(fake, tmp_path):
+    """Its features have the names that they should, but a measurement is text to it."""
+    fake.models["2"] = other(fake.models["1"], encode=text_in_temp)
+    with running(Service(fake, NAME, tmp_path / "log.db", poll=60)) as url:
+        fake.version = "2"
+        client = Client(url)
+        status, said = client.ask("POST", "/model", {"alias": "champion"})
+        assert status == 409 and "fails on a flight: X must hold text in temp" in said["detail"]
+        assert client.predict({})[1]["version"] == "1"
+    with pytest.raises(ValueError, match="bad-flights 2 fails on a flight: X must hold text in temp"):
+        Service(fake, NAME, tmp_path / "other.db")
+
+
+def test_a_model_that_fails_on_some_flights_holds_nobody_up(fake, tmp_path, capsys):
+    def score(matrix):
+        if (matrix == 66.5).any():
+            raise RuntimeError("66.5 is too much for me")
+        return fake.models["1"].score(matrix)
+
+    fake.version, fake.models["2"] = "2", other(fake.models["1"], score=score)
+    service = Service(fake, NAME, tmp_path / "log.db", poll=60)
+    with running(service) as url:
+        client = Client(url)
+        for _ in range(3):
+            status, said = client.predict({}, {"temp": 66.5})
+            assert status == 503 and "the model fails on this" in said["detail"]
+            assert client.predict({})[0] == 200 and client.ask("GET", "/ready")[0] == 200
+        assert client.ask("POST", "/explain", {"flight": FLIGHT | {"temp": 66.5}})[0] == 500
+        text = client.ask("GET", "/metrics")[1]
+        assert 'mlcourse_requests_total{route="/explain",status="500"} 1.0' in text
+        assert "mlcourse_log_errors_total 0.0" in text and service._held == 0
+    said = capsys.readouterr().out
+    assert said.count("RuntimeError in test_serve_faults.py, line") == 4 and "66.5" not in said
+    assert len(read_log(tmp_path / "log.db")[0]) == 3
+
+
+def test_a_swap_is_not_undone_by_a_look_that_began_before_it(fake, tmp_path):
+    aliases = {"champion": "1", "challenger": "2"}
+    fake.models["2"] = other(fake.models["1"])
+    looks = threading.Semaphore(0)
+
+    def current(name, alias):
+        looks.release()
+        time.sleep(0.3)  # a registry far away
+        return aliases[alias]
+
+    with running(Service(fake, NAME, tmp_path / "log.db", poll=0.1)) as url:
+        fake.current = current
+        client = Client(url)
+        assert looks.acquire(timeout=20)  # the champion is being looked up
+        assert client.ask("POST", "/model", {"alias": "challenger"})[1]["version"] == "2"
+        for _ in range(3):
+            assert looks.acquire(timeout=20)
+        card = client.ask("GET", "/model")[1]
+        assert (card["version"], card["alias"]) == ("2", "challenger") and client.predict({})[1][
+            "version"
+        ] == "2"
+
+
 @pytest.mark.parametrize(
     "trouble",
     [
