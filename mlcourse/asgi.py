@@ -289,20 +289,41 @@ def _same(given: bytes, digest: bytes) -> bool:
 
 @cache
 def _protocol(patience: float) -> type:
-    # uvicorn's, but a connection that sends no whole head in time is closed
+    # uvicorn's, but a connection that sends no whole head in time is closed, at its first request and at each later one
     try:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Protocol
     except ImportError:  # no httptools on this platform
         from uvicorn.protocols.http.h11_impl import H11Protocol as Protocol
 
     class Hasty(Protocol):
+        begun = False  # a head came in part, and nobody watches it yet
+
         def connection_made(self, transport):
             super().connection_made(transport)
-            self.loop.call_later(patience, self._look, transport)
+            self._watch()
 
-        def _look(self, transport):
-            if self.cycle is None:
-                transport.close()
+        def on_message_begin(self):  # httptools calls it; under h11 only the first head is watched
+            super().on_message_begin()
+            self.begun = True
+
+        def on_headers_complete(self):
+            self.begun = False
+            super().on_headers_complete()
+
+        def data_received(self, data):
+            super().data_received(data)
+            if self.begun:
+                self.begun = False
+                self._watch()
+
+        def _watch(self):
+            self.loop.call_later(patience, self._look, self.cycle)
+
+        def _look(self, before):
+            if self.cycle is before and (before is None or before.response_complete):
+                self.transport.close()
+            elif self.cycle is before:  # a request is in work: its answer comes first
+                self._watch()
 
     return Hasty
 

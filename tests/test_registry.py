@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -691,7 +691,7 @@ def postgres(tmp_path_factory):
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
-    bin, folder, port = found[-1].parent, tmp_path_factory.mktemp("postgres"), free_port()
+    bin, folder = found[-1].parent, tmp_path_factory.mktemp("postgres")
     user = {"user": "postgres"} if os.getuid() == 0 else {}
     if user:  # the server refuses to run as root
         for parent in (folder, *folder.parents[:3]):  # pytest's own, with xdist's
@@ -700,8 +700,11 @@ def postgres(tmp_path_factory):
     quiet = dict(check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **user)
     ctl = [bin / "pg_ctl", "-D", folder / "db", "-w"]
     subprocess.run([bin / "initdb", "-D", folder / "db", "-U", "desk", "-A", "trust", "--no-sync"], **quiet)
-    settings = f"-p {port} -h 127.0.0.1 -k '' -c fsync=off"
-    subprocess.run([*ctl, "-l", folder / "log", "-o", settings, "start"], **quiet)
+    for tries in range(3):  # a free port may be taken before the server has it
+        settings = f"-p {(port := free_port())} -h 127.0.0.1 -k '' -c fsync=off"
+        with suppress(subprocess.CalledProcessError) if tries < 2 else nullcontext():
+            subprocess.run([*ctl, "-l", folder / "log", "-o", settings, "start"], **quiet)
+            break
     stop = lambda: subprocess.run([*ctl, "-m", "immediate", "stop"], **{**quiet, "check": False})
     yield f"postgresql+psycopg://desk:secret@127.0.0.1:{port}/postgres", stop
     stop()
