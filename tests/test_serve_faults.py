@@ -267,16 +267,17 @@ def test_both_files_cut_in_half(tmp_path, registry):
 def test_a_log_that_is_moved_away_is_begun_anew(url, service, tmp_path):
     client = Client(url)
     client.predict({})
-    for end in ("", "-wal", "-shm"):
-        os.rename(f"{service.log.path}{end}", tmp_path / f"moved.db{end}")
-    said = [client.predict({})[1]["predictions"][0]["id"] for _ in range(3)]
-    assert read_log(service.log.path)[0].id.tolist() == said and len(read_log(tmp_path / "moved.db")[0]) == 1
 
     def settled():  # how many predictions are in the main file itself
         with closing(sqlite3.connect(f"file:{service.log.path}?immutable=1", uri=True)) as con:
             with suppress(sqlite3.DatabaseError):  # no table there yet, or half of one
                 return con.execute("SELECT count(*) FROM predictions").fetchone()[0]
 
+    until(lambda: settled() == 1)
+    for end in ("", "-wal", "-shm"):
+        os.rename(f"{service.log.path}{end}", tmp_path / f"moved.db{end}")
+    said = [client.predict({})[1]["predictions"][0]["id"] for _ in range(3)]
+    assert read_log(service.log.path)[0].id.tolist() == said and len(read_log(tmp_path / "moved.db")[0]) == 1
     until(lambda: settled() == 3)
 
 
