@@ -296,24 +296,16 @@ def _protocol(patience: float) -> type:
         from uvicorn.protocols.http.h11_impl import H11Protocol as Protocol
 
     class Hasty(Protocol):
-        begun = False  # a head came in part, and nobody watches it yet
+        watched = None  # the scope of the head that is watched
 
         def connection_made(self, transport):
             super().connection_made(transport)
             self._watch()
 
-        def on_message_begin(self):  # httptools calls it; under h11 only the first head is watched
-            super().on_message_begin()
-            self.begun = True
-
-        def on_headers_complete(self):
-            self.begun = False
-            super().on_headers_complete()
-
         def data_received(self, data):
             super().data_received(data)
-            if self.begun:
-                self.begun = False
+            if self.scope is not self.watched and "path" not in self.scope:  # a head came in part
+                self.watched = self.scope
                 self._watch()
 
         def _watch(self):
