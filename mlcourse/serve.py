@@ -340,8 +340,9 @@ class _Keeps(_Batches):  # only what is in the log is answered
         self._busy = bool(self._waiting)
         if self._busy:
             asyncio.get_running_loop().call_soon(self._flush)
-        self.seen.commits.observe(time.perf_counter() - began)
         problem = error if isinstance(error, Problem | None) else self._unwritten(error)
+        if not problem:
+            self.seen.commits.observe(time.perf_counter() - began)
         for answer, (_, _, future) in zip(answers, batch, strict=True):
             if not future.done():  # else its client has gone
                 future.set_exception(problem) if problem else future.set_result(answer)

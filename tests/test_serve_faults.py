@@ -515,7 +515,8 @@ def test_a_model_that_fails_on_some_flights_holds_nobody_up(fake, tmp_path, caps
         assert client.ask("POST", "/explain", {"flight": FLIGHT | {"temp": 66.5}})[0] == 500
         text = client.ask("GET", "/metrics")[1]
         assert 'mlcourse_requests_total{route="/explain",status="500"} 1.0' in text
-        assert "mlcourse_log_errors_total 0.0" in text and service._held == 0
+        assert "mlcourse_log_errors_total 0.0" in text and "mlcourse_log_seconds_count 3.0" in text
+        assert service._held == 0
     said = capsys.readouterr().out
     assert said.count("RuntimeError in test_serve_faults.py, line") == 4 and "66.5" not in said
     assert len(read_log(tmp_path / "log.db")[0]) == 3
