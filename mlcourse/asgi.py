@@ -10,10 +10,12 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 import signal
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -30,7 +32,8 @@ MORE = {408: CLOSE, 413: CLOSE, 503: [(b"retry-after", b"1")]}
 WHY = {
     401: "The API key is missing or wrong.", 408: "The body did not arrive in time.", 409: "The model was not taken.",
     413: "The body is too large.", 415: "The body is not said to be JSON.", 422: "The body breaks the schema.",
-    503: "The log cannot be written, or too much waits. Nothing was kept: try again.",
+    500: "A fault of the service: its output says where.",
+    503: "The log cannot be written, the model fails, or too much waits. Nothing was kept: try again.",
 }  # fmt: skip
 ALONE = {  # the pages talk to nobody else, and nobody may put them in a frame
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
@@ -52,6 +55,12 @@ def say(event: str, **facts: Any) -> None:
     line = json.dumps({"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", "event": event, **facts})
     with contextlib.suppress(OSError, ValueError):  # a closed pipe stops no answer
         print(line, flush=True)
+
+
+def place(error: Exception) -> str:
+    """The type of an error and the line that raised it, without its text: that may hold what was asked."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {os.path.basename(last.filename)}, line {last.lineno}"
 
 
 def faults(error: ValidationError) -> list[dict] | str:
@@ -122,7 +131,8 @@ class Application:
 
         documented.__annotations__ = {"asked": asked, "x_api_key": Annotated[str | None, Header()]}
         refused = {
-            code: {"model": Refused, "description": WHY[code]} for code in (401, 408, 413, 415, 422, *why)
+            code: {"model": Refused, "description": WHY[code]}
+            for code in (401, 408, 413, 415, 422, 500, *why)
         }
         route = dict(
             response_model=answered, summary=work.__doc__, responses=refused, name=path[1:], methods=["POST"]
@@ -241,6 +251,9 @@ class Application:
             status, answer = problem.status, json.dumps({"detail": problem.detail}).encode()
         except ConnectionError:  # the client has gone
             return
+        except Exception as error:  # what nobody foresaw
+            say("failed", route=scope["path"], error=place(error))
+            status, answer = 500, b'{"detail": "a fault of the service: its output says where"}'
         seconds = time.perf_counter() - began
         self._count(scope["path"], status, seconds)
         if status != 200:
@@ -276,20 +289,33 @@ def _same(given: bytes, digest: bytes) -> bool:
 
 @cache
 def _protocol(patience: float) -> type:
-    # uvicorn's, but a connection that sends no whole head in time is closed
+    # uvicorn's, but a connection that sends no whole head in time is closed, at its first request and at each later one
     try:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Protocol
     except ImportError:  # no httptools on this platform
         from uvicorn.protocols.http.h11_impl import H11Protocol as Protocol
 
     class Hasty(Protocol):
+        watched = None  # the scope of the head that is watched
+
         def connection_made(self, transport):
             super().connection_made(transport)
-            self.loop.call_later(patience, self._look, transport)
+            self._watch()
 
-        def _look(self, transport):
-            if self.cycle is None:
-                transport.close()
+        def data_received(self, data):
+            super().data_received(data)
+            if self.scope is not self.watched and "path" not in self.scope:  # a head came in part
+                self.watched = self.scope
+                self._watch()
+
+        def _watch(self):
+            self.loop.call_later(patience, self._look, self.cycle)
+
+        def _look(self, before):
+            if self.cycle is before and (before is None or before.response_complete):
+                self.transport.close()
+            elif self.cycle is before:  # a request is in work: its answer comes first
+                self._watch()
 
     return Hasty
 

@@ -146,10 +146,12 @@ class Ledger:
             job = job and self._jobs.get()
 
     def _settle(self):  # once a second into the main file, and onto the disk
-        con = None
+        con = file = None
         while not self._closed.wait(1.0):
             with contextlib.suppress(sqlite3.Error, OSError):
-                con = con or connect(self.path)
+                if (there := os.stat(self.path).st_ino) != file:  # the first time, and when it was moved away
+                    con = con and con.close()
+                    con, file = connect(self.path), there
                 con.execute("PRAGMA wal_checkpoint(PASSIVE)")
                 if os.path.getsize(f"{self.path}-wal") > LONG:
                     con.execute("PRAGMA wal_checkpoint(RESTART)")

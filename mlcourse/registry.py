@@ -111,7 +111,8 @@ class Encoder:
     def encode(self, flights: list) -> np.ndarray:
         """Matrix (n, k) of flights, each a dict: feature -> number, text, or None where it is not known.
 
-        A text never seen counts as not known. Raises ValueError for a lacking feature, another type, infinity."""
+        A text never seen counts as not known, true and false as 1 and 0. Raises ValueError for a lacking feature,
+        another type, infinity."""
         try:
             matrix = _encoded(flights, self.numbers, self.places.items())
         except KeyError as error:
@@ -406,9 +407,9 @@ def _unpack(name, version, sealed, read):  # the Model of the files that `read(f
 def _checked(file, seal, read, which):  # the bytes that are checked are the bytes that are used
     try:
         content = read(file, seal[1])
-    except Unreachable:
-        raise
     except OSError as error:
+        if isinstance(error, Unreachable) and "404 Client Error" not in str(error.__cause__):
+            raise  # an MLflow server that says 404 does answer
         raise Refused(f"{file} of {which} cannot be read: {error}. Roll back, or restore it") from error
     if _seal(content) != seal:
         what = "cut short" if len(content) < seal[1] else "not what was saved"
@@ -423,7 +424,7 @@ def _reaching(where):
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in _OTHERS:
             raise
-        if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+        if getattr(error, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise ValueError(str(error)) from error
         where = re.sub(r"//[^/@]*@", "//…@", str(where))  # no password in a message
         kind = FileNotFoundError if "(404)" in str(error) else Unreachable
@@ -450,6 +451,7 @@ def _mlflow(address):
     # A client that is silent, calls nobody else, and does not wait minutes for what is gone.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     if not address.startswith("http"):
         _answers(address)
@@ -532,14 +534,14 @@ def _asked(client, name, which):
             raise
 
 
-def _read(place, file, size):  # at most a byte more than there should be
-    if "://" not in place:
+def _read(place, file, size, address=None):  # at most a byte more than there should be
+    if not re.match("[a-z][a-z0-9+.-]+:/", place):  # mlflow-artifacts:/1 is no path, C:/models is
         with open(Path(place, file), "rb") as stream:
             return stream.read(size + 1)
-    from mlflow.artifacts import download_artifacts
+    from mlflow.artifacts import download_artifacts as fetch
 
     with tempfile.TemporaryDirectory() as folder, _reaching(place):
-        return _read(folder, Path(download_artifacts(f"{place}/{file}", dst_path=folder)).name, size)
+        return _read(folder, Path(fetch(f"{place}/{file}", dst_path=folder, tracking_uri=address)).name, size)
 
 # %% ../nbs/5_deploy/18_registry.ipynb #d27ac4de
 class _Store:  # where versions lie, and how they are found
@@ -594,7 +596,7 @@ class _Shelf(_Store):
         """The Model that an alias points to, or of a version. Refused if one of its files is not what was saved."""
         version, run, source, sealed, _ = self._find(name, str(alias_or_version))
         place = self._place(name, run, source)
-        return _unpack(name, version, sealed, lambda file, size: _read(place, file, size))
+        return _unpack(name, version, sealed, lambda file, size: _read(place, file, size, self.address))
 
     def current(self, name: str, alias: str = "champion") -> str:
         """The version that an alias points to now; cheap, for asking again and again."""

@@ -13,11 +13,11 @@ import itertools
 import json
 import secrets
 import shutil
-import threading
 import time
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
+from threading import get_ident
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from .asgi import SECONDS, Application, Problem, say, words
+from .asgi import SECONDS, Application, Problem, place, say, words
 from .data import _RANGES
 from .durable import Ledger, together
 from .frame import Decision
@@ -84,6 +84,10 @@ class _Outcome(_Key):
 class _Outcomes(_Strict):
     outcomes: Annotated[list[_Outcome], Field(min_length=1, max_length=1000)]
 
+
+class _Alias(_Strict):
+    alias: Annotated[str, Field(pattern="^[a-z][a-z_-]{0,63}$", examples=["champion"])]
+
 # %% ../nbs/5_deploy/19_serve.ipynb #a71d331b
 def _number(name, group):  # its type and its documentation
     low, high, unit = _LIMITS[group][name]
@@ -114,6 +118,12 @@ def _asked():
 @cache
 def _one():
     return create_model("Explain", __base__=_Strict, flight=(flight_model(), ...))
+
+
+def _example():  # a flight of which everything is known: what fails on it would fail on every one
+    known = {n: float(limits[0]) for names in _LIMITS.values() for n, limits in names.items() if limits}
+    where = dict(carrier="DL", flight=1, origin="JFK", dest="LAX", arrival_hour=21)
+    return flight_model()(**where, **known, scheduled="2013-07-01T18:45Z")
 
 
 def parse_flights(raw: bytes) -> list[BaseModel]:
@@ -218,6 +228,10 @@ class _Scorer:  # a model as the service asks it: from checked flights to probab
         if strange := {*model.features} - {*_FEATURES}:
             raise ValueError(f"model {model.name} {model.version} needs {strange}, which no request holds")
         self.model, self.version = model, str(model.version)
+        try:
+            self.explain(_example())
+        except Exception as error:
+            raise ValueError(f"model {model.name} {model.version} fails on a flight: {error}") from error
 
     def matrix(self, flights, local):
         clock = [{"hour": t.hour, "minute": t.minute, "weekday": t.weekday()} for t in local]
@@ -233,12 +247,7 @@ class _Scorer:  # a model as the service asks it: from checked flights to probab
         known = [sum(getattr(flight, n, 0) is not None for n in names) for names in groups]
         parts = [(group, k, float(z[0] - w)) for group, k, w in zip(_LIMITS, known, z[1:], strict=True)]
         groups = [dict(zip(("group", "known", "change"), part, strict=True)) for part in parts]
-        return {
-            "model": self.model.name,
-            "version": self.version,
-            "probability": float(p[0]),
-            "groups": groups,
-        }
+        return dict(model=self.model.name, version=self.version, probability=float(p[0]), groups=groups)
 
 # %% ../nbs/5_deploy/19_serve.ipynb #a651f1c1
 def _local(flight):
@@ -293,9 +302,8 @@ class _Scores(Application):  # the answer of each request of a batch, and the ro
 
     async def _explain(self, body):
         """What each group of features adds to the log-odds, against not knowing it. Not kept."""
-        return json.dumps(
-            self._scorer.explain(_one().__pydantic_validator__.validate_json(body).flight)
-        ).encode()
+        flight = _one().__pydantic_validator__.validate_json(body).flight
+        return json.dumps(self._scorer.explain(flight)).encode()
 
 # %% ../nbs/5_deploy/19_serve.ipynb #fb5b2eab
 class _Batches(_Scores):  # what is asked in the same moment is scored and logged together
@@ -313,17 +321,16 @@ class _Batches(_Scores):  # what is asked in the same moment is scored and logge
         return await future
 
     def _flush(self):  # about 1,000 flights at a time; the next batch gathers while this one is written
-        batch, count, began, here = [], 0, time.perf_counter(), threading.get_ident()
+        batch, count, began, here, loop = [], 0, time.perf_counter(), get_ident(), asyncio.get_running_loop()
         while self._waiting and count < 1000:
             batch.append(self._waiting.pop(0))
             count += len(batch[-1][0])
-        answers, rows = self._score(batch)
-        loop = batch[0][2].get_loop()
-
-        def done(result, error):
-            tell = loop.call_soon_threadsafe if threading.get_ident() != here else lambda do: do()
-            tell(partial(self._logged, batch, answers, began, error))
-
+        try:
+            answers, rows = self._score(batch)
+        except Exception as error:  # of the model: nobody waits behind it for ever
+            return self._logged(batch, batch, began, self._unscored(error))
+        tell = lambda do: do() if get_ident() == here else loop.call_soon_threadsafe(do)
+        done = lambda _, error: tell(partial(self._logged, batch, answers, began, error))
         self.log.submit(lambda con: con.executemany(_PREDICTION, rows), done, quick=count <= 64)
 
 # %% ../nbs/5_deploy/19_serve.ipynb #05faf7a0
@@ -333,15 +340,21 @@ class _Keeps(_Batches):  # only what is in the log is answered
         self._busy = bool(self._waiting)
         if self._busy:
             asyncio.get_running_loop().call_soon(self._flush)
-        self.seen.commits.observe(time.perf_counter() - began)
+        problem = error if isinstance(error, Problem | None) else self._unwritten(error)
+        if not problem:
+            self.seen.commits.observe(time.perf_counter() - began)
         for answer, (_, _, future) in zip(answers, batch, strict=True):
             if not future.done():  # else its client has gone
-                future.set_exception(self._unwritten(error)) if error else future.set_result(answer)
+                future.set_exception(problem) if problem else future.set_result(answer)
 
     def _unwritten(self, error):
         self.seen.lost.inc()
         say("not logged", error=f"{type(error).__name__}: {error}")
         return Problem(503, "the prediction log cannot be written: nothing was answered, nothing was kept")
+
+    def _unscored(self, error):
+        say("not scored", version=self._scorer.version, error=place(error))
+        return Problem(503, "the model fails on this: nothing was answered, nothing was kept")
 
     async def _in_log(self, job):
         result, error = await self.log.ask(job)
@@ -350,10 +363,6 @@ class _Keeps(_Batches):  # only what is in the log is answered
         return result
 
 # %% ../nbs/5_deploy/19_serve.ipynb #264b86dc
-class _Alias(_Strict):
-    alias: Annotated[str, Field(pattern="^[a-z][a-z_-]{0,63}$", examples=["champion"])]
-
-
 class _Follows(_Keeps):  # the version that the registry's alias points to
     def _use(self, scorer):  # from the next batch on
         old, self._scorer = self._scorer, scorer
@@ -363,10 +372,12 @@ class _Follows(_Keeps):  # the version that the registry's alias points to
             say("model swapped", model=self.name, old=old.version, new=scorer.version)
         self.seen.model.labels(self.name, scorer.version).set(1)
 
-    async def _follow(self, alias):  # loads what the alias points to, unless it answers already
-        if str(await asyncio.to_thread(self.registry.current, self.name, alias)) != self._scorer.version:
-            self._use(await asyncio.to_thread(lambda: _Scorer(self.registry.load(self.name, alias))))
-        self.alias = alias
+    async def _follow(self, alias=None):  # loads what the alias points to, unless it answers already
+        async with self._moving:  # or a look that began before a swap would undo it
+            alias = alias or self.alias
+            if str(await asyncio.to_thread(self.registry.current, self.name, alias)) != self._scorer.version:
+                self._use(await asyncio.to_thread(lambda: _Scorer(self.registry.load(self.name, alias))))
+            self.alias = alias
 
     async def _swap(self, body):
         """Load what an alias points to now, and follow it."""
@@ -393,7 +404,7 @@ class _Watches(_Follows):
 
     async def _trouble(self):
         try:
-            return await self._follow(self.alias) or ""
+            return await self._follow() or ""
         except Exception as error:
             self.seen.troubles.inc()
             return f"{type(error).__name__}: {error}"
@@ -457,7 +468,7 @@ class Service(_Speaks):
     """ASGI application that answers with a registry's model; every prediction is in the log before it leaves.
 
     `registry` has load(name, alias) and current(name, alias). `key`: what X-API-Key must be, None for no key. `poll`:
-    seconds between two looks at the alias. Raises ValueError for a model that needs what no request holds."""
+    seconds between two looks at the alias. Raises ValueError for a model that cannot answer a request."""
 
     most_waiting = 20_000  # flights
 
@@ -471,7 +482,7 @@ class Service(_Speaks):
         if self.log.mended:
             say("log mended", **self.log.mended)
         self._ids = map(f"{secrets.token_hex(6)}-{{:x}}".format, itertools.count())
-        self._waiting, self._held, self._busy = [], 0, False
+        self._waiting, self._held, self._busy, self._moving = [], 0, False, asyncio.Lock()
         _routes(self)
         self.finish()
 

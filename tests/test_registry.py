@@ -4,12 +4,14 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, suppress
+import threading
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -330,6 +332,14 @@ def test_encode_and_table_agree():
     assert runner(to_onnx(BOOSTING))(encoder.encode([])).shape == (0,)
 
 
+def test_true_is_1_as_in_a_table():
+    encoder, flight = Encoder(module._spec(BOOSTING)), NEW.head(1).astype(object).to_dict("records")[0]
+    for value in (True, False):
+        matrix = encoder.encode([flight | {"temp": value}])
+        assert np.array_equal(matrix, encoder.encode([flight | {"temp": int(value)}]), equal_nan=True)
+        assert np.array_equal(matrix, encoder.table(pd.DataFrame([flight | {"temp": value}])), equal_nan=True)
+
+
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
@@ -428,6 +438,13 @@ def test_save_names_what_is_wrong(tmp_path, change, rule):
     with pytest.raises(ValueError, match=rule):
         Registry(tmp_path).save(kept.pop("pipeline"), kept.pop("name"), **kept)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("names", [{"metrics": {"/a": 1.0}}, {"lineage": {"data.a//b": 1}}], ids=str)
+def test_a_name_that_mlflow_refuses_is_no_outage(store, names):
+    with pytest.raises(ValueError, match="Invalid value"):
+        store.save(BOOSTING, NAME, example=NEW, **names)
+    assert len(store.history(NAME)) == 3
 
 
 def test_save_refuses_parts_that_are_not_trusted(tmp_path):
@@ -641,6 +658,60 @@ def test_two_first_saves_at_once_silent_and_without_a_network(tmp_path):
 # The same with other addresses
 
 
+@pytest.fixture
+def server(tmp_path):
+    """Address of a real MLflow server on the loopback, its files where it puts them by itself; and how to stop it."""
+    pytest.importorskip("flask", reason="MLflow's server needs Flask")
+    folder = tmp_path / "server"
+    folder.mkdir()
+    told = {
+        "FILE_STORE": "sqlite:///mlflow.db",
+        "ARTIFACT_ROOT": "mlflow-artifacts:/",
+        "SERVE_ARTIFACTS": "true",
+    }
+    told |= {
+        "REGISTRY_STORE": told["FILE_STORE"],
+        "ARTIFACT_DESTINATION": "files",
+    }  # as `mlflow server` tells it
+    env = os.environ | {f"_MLFLOW_SERVER_{key}": value for key, value in told.items()}
+    command = [sys.executable, "-u", "-m", "flask", "--app", "mlflow.server", "run", "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=folder, env=env, stdout=-3, stderr=subprocess.PIPE, text=True
+    ) as process:
+        address = next(
+            found[0] for line in process.stderr if (found := re.search(r"http://127.0.0.1:\d+", line))
+        )
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        yield address, process.kill
+        process.kill()
+
+
+def test_a_team_has_an_mlflow_server(server, tmp_path, capfd):
+    address, stop = server
+    team = Registry(address)
+    first, second = (team.save(BOOSTING, NAME, example=NEW, gate=gate) for gate in (PASSED, FAILED))
+    assert team._find(NAME, first)[2].startswith(
+        "mlflow-artifacts:/"
+    )  # where the server puts files by itself
+    team.promote(NAME, first), team.promote(NAME, second, force="drill")
+    assert [team.current(NAME), team.rollback(NAME), team.current(NAME)] == ["2", "1", "1"]
+    assert abs(team.load(NAME).predict(NEW) - BOOSTING.predict_proba(NEW)[:, 1]).max() < EXACT
+    for ask in (team.load, team.current):
+        with pytest.raises(ValueError, match="has no version or alias"):
+            ask(NAME, "challenger")
+    (onnx_file,) = (tmp_path / "server").rglob(f"{team._find(NAME, first)[1]}/artifacts/model.onnx")
+    onnx_file.write_bytes(pickle.dumps(Bomb(tmp_path / "trace")))
+    with pytest.raises(Refused, match=r"model.onnx of bad-flights 1 is cut short"):
+        team.load(NAME)
+    onnx_file.unlink()
+    with pytest.raises(Refused, match=r"model.onnx of bad-flights 1 cannot be read"):
+        team.load(NAME)
+    stop()
+    with pytest.raises(Unreachable, match="does not answer"):
+        team.current(NAME)
+    assert capfd.readouterr().out == "" and not (tmp_path / "trace").exists()
+
+
 def free_port():
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         return server.getsockname()[1]
@@ -691,7 +762,7 @@ def postgres(tmp_path_factory):
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
-    bin, folder, port = found[-1].parent, tmp_path_factory.mktemp("postgres"), free_port()
+    bin, folder = found[-1].parent, tmp_path_factory.mktemp("postgres")
     user = {"user": "postgres"} if os.getuid() == 0 else {}
     if user:  # the server refuses to run as root
         for parent in (folder, *folder.parents[:3]):  # pytest's own, with xdist's
@@ -700,8 +771,11 @@ def postgres(tmp_path_factory):
     quiet = dict(check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **user)
     ctl = [bin / "pg_ctl", "-D", folder / "db", "-w"]
     subprocess.run([bin / "initdb", "-D", folder / "db", "-U", "desk", "-A", "trust", "--no-sync"], **quiet)
-    settings = f"-p {port} -h 127.0.0.1 -k '' -c fsync=off"
-    subprocess.run([*ctl, "-l", folder / "log", "-o", settings, "start"], **quiet)
+    for tries in range(3):  # a free port may be taken before the server has it
+        settings = f"-p {(port := free_port())} -h 127.0.0.1 -k '' -c fsync=off"
+        with suppress(subprocess.CalledProcessError) if tries < 2 else nullcontext():
+            subprocess.run([*ctl, "-l", folder / "log", "-o", settings, "start"], **quiet)
+            break
     stop = lambda: subprocess.run([*ctl, "-m", "immediate", "stop"], **{**quiet, "check": False})
     yield f"postgresql+psycopg://desk:secret@127.0.0.1:{port}/postgres", stop
     stop()

@@ -307,9 +307,12 @@ def test_generated_requests_get_documented_answers_only(service, registry, tmp_p
     assert int(done.stdout.split()[-1]) > 300
 
 
-def test_every_rule_of_the_contract_holds(url):
+def test_every_rule_of_the_contract_holds_and_the_questions_are_of_no_real_flight(url, service):
     findings = list(check_service(url))
     assert len(findings) == len(RULES) and [f.rule for f in findings if not f.holds] == []
+    predictions, outcomes = read_log(service.log.path)
+    assert 1000 < len(predictions) < 1100 and len(outcomes) == 2
+    assert {*predictions.scheduled.dt.year, *outcomes.scheduled.dt.year} == {2099}
 
 
 def naive():

@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -29,13 +30,34 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n
 
 @pytest.fixture
 def service(registry, tmp_path):
-    return Service(registry, NAME, tmp_path / "log.db", poll=0.1, patience=0.6)
+    return Service(registry, NAME, tmp_path / "log.db", poll=0.1)
 
 
 @pytest.fixture
 def url(service):
     with running(service) as url:
         yield url
+
+
+@pytest.fixture
+def hasty(registry, tmp_path):
+    """Address of a service without patience, for those who try it."""
+    with running(Service(registry, NAME, tmp_path / "log.db", patience=0.6)) as url:
+        yield url
+
+
+def until(condition, seconds=20):
+    """Wait for it."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def troubles(client):
+    """How often the registry was in trouble."""
+    text = client.ask("GET", "/metrics")[1]
+    return float(re.search("^mlcourse_registry_errors_total (.*)$", text, re.M)[1])
 
 
 def mend(path):
@@ -65,22 +87,43 @@ def test_a_body_of_100_megabytes_is_refused_unread(url):
     assert Client(url).predict({})[0] == 200
 
 
-def test_a_body_that_drips_is_given_up(url):
+def test_a_body_that_drips_is_given_up(hasty):
     began = time.monotonic()
     drips = [BODY[i : i + 1] for i in range(30)]
-    assert speak(url, HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY), *drips, pause=0.05) in (0, 408)
-    assert speak(url, HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY)) == 408
+    assert speak(hasty, HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY), *drips, pause=0.05) in (0, 408)
+    assert speak(hasty, HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY)) == 408
     assert time.monotonic() - began < 10
 
 
-def test_a_head_that_never_ends_is_closed(url):
-    assert speak(url, b"") == 0
-    assert speak(url, HEAD) == 0
-    assert speak(url, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") == 200
+GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def test_an_idle_connection_is_kept(url):
-    client = Client(url)
+def test_a_head_that_never_ends_is_closed(hasty):
+    assert speak(hasty, b"") == 0
+    assert speak(hasty, HEAD) == 0
+    assert speak(hasty, GET) == 200
+
+
+@pytest.mark.parametrize("drips", [1, 200])
+def test_nor_may_a_later_head_of_a_kept_connection_take_for_ever(hasty, drips):
+    host, port = hasty.partition("//")[2].split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as sock:
+        for part in ([GET], [GET[:20], GET[20:]]):  # in two parts is no crime
+            for piece in part:
+                sock.sendall(piece)
+                time.sleep(0.1)
+            assert sock.recv(65536).startswith(b"HTTP/1.1 200")
+        with pytest.raises(ConnectionError):
+            sock.sendall(GET[:-4])
+            for _ in range(drips):
+                sock.sendall(b"\r\nX: y")
+                time.sleep(0.05)
+            if not sock.recv(1):
+                raise ConnectionError
+
+
+def test_an_idle_connection_is_kept(hasty):
+    client = Client(hasty)
     assert client.predict({})[0] == 200
     time.sleep(1.0)  # longer than the patience with a head
     assert client.predict({})[0] == 200
@@ -224,10 +267,18 @@ def test_both_files_cut_in_half(tmp_path, registry):
 def test_a_log_that_is_moved_away_is_begun_anew(url, service, tmp_path):
     client = Client(url)
     client.predict({})
+
+    def settled():  # how many predictions are in the main file itself
+        with closing(sqlite3.connect(f"file:{service.log.path}?immutable=1", uri=True)) as con:
+            with suppress(sqlite3.DatabaseError):  # no table there yet, or half of one
+                return con.execute("SELECT count(*) FROM predictions").fetchone()[0]
+
+    until(lambda: settled() == 1)
     for end in ("", "-wal", "-shm"):
         os.rename(f"{service.log.path}{end}", tmp_path / f"moved.db{end}")
     said = [client.predict({})[1]["predictions"][0]["id"] for _ in range(3)]
     assert read_log(service.log.path)[0].id.tolist() == said and len(read_log(tmp_path / "moved.db")[0]) == 1
+    until(lambda: settled() == 3)
 
 
 def test_two_services_keep_one_log(registry, tmp_path):
@@ -346,8 +397,9 @@ def test_sigterm_answers_what_it_has_accepted(place, tmp_path):
     with process(place, tmp_path / "log.db") as (url, child):
         host, port = url.partition("//")[2].split(":")
         with socket.create_connection((host, int(port)), timeout=20) as sock:
-            sock.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY[:50])
-            time.sleep(0.2)
+            sock.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY))
+            assert sock.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"  # it is accepted
+            sock.sendall(BODY[:50])
             child.send_signal(signal.SIGTERM)
             time.sleep(0.3)
             sock.sendall(BODY[50:])
@@ -375,9 +427,7 @@ def test_a_swap_under_load_drops_nothing_and_the_log_knows_who_answered(registry
 def test_an_alias_that_moves_is_noticed(url, registry, service):
     client = Client(url)
     registry.promote(NAME, "2", force="a test")
-    until = time.monotonic() + 10
-    while client.predict({})[1]["version"] == "1" and time.monotonic() < until:
-        time.sleep(0.02)
+    until(lambda: client.predict({})[1]["version"] != "1")
     assert client.ask("GET", "/model")[1]["version"] == "2"
     text = client.ask("GET", "/metrics")[1]
     assert 'version="1"' not in text and "mlcourse_model_swaps_total 1.0" in text
@@ -425,6 +475,78 @@ def test_a_model_whose_features_do_not_match_is_refused(fake, tmp_path):
         Service(fake, NAME, tmp_path / "other.db")
 
 
+def other(model, version="2", **change):
+    """The same model, but for what is changed."""
+    kept = {k: getattr(model, k) for k in "name features encoder encode score lineage metrics card".split()}
+    return SimpleNamespace(**kept | {"version": version} | change)
+
+
+def text_in_temp(flights):
+    raise ValueError("X must hold text in temp, got float64")
+
+
+def test_a_model_that_fails_on_every_flight_is_not_taken(fake, tmp_path):
+    """Its features have the names that they should, but a measurement is text to it."""
+    fake.models["2"] = other(fake.models["1"], encode=text_in_temp)
+    with running(Service(fake, NAME, tmp_path / "log.db", poll=60)) as url:
+        fake.version = "2"
+        client = Client(url)
+        status, said = client.ask("POST", "/model", {"alias": "champion"})
+        assert status == 409 and "fails on a flight: X must hold text in temp" in said["detail"]
+        assert client.predict({})[1]["version"] == "1"
+    with pytest.raises(ValueError, match="bad-flights 2 fails on a flight: X must hold text in temp"):
+        Service(fake, NAME, tmp_path / "other.db")
+
+
+def test_a_model_that_fails_on_some_flights_holds_nobody_up(fake, tmp_path, capsys):
+    def score(matrix):
+        if (matrix == 66.5).any():
+            raise RuntimeError("66.5 is too much for me")
+        return fake.models["1"].score(matrix)
+
+    fake.version, fake.models["2"] = "2", other(fake.models["1"], score=score)
+    service = Service(fake, NAME, tmp_path / "log.db", poll=60)
+    with running(service) as url:
+        client = Client(url)
+        for _ in range(3):
+            status, said = client.predict({}, {"temp": 66.5})
+            assert status == 503 and "the model fails on this" in said["detail"]
+            assert client.predict({})[0] == 200 and client.ask("GET", "/ready")[0] == 200
+        assert client.ask("POST", "/explain", {"flight": FLIGHT | {"temp": 66.5}})[0] == 500
+        text = client.ask("GET", "/metrics")[1]
+        assert 'mlcourse_requests_total{route="/explain",status="500"} 1.0' in text
+        assert "mlcourse_log_errors_total 0.0" in text and "mlcourse_log_seconds_count 3.0" in text
+        assert service._held == 0
+    said = capsys.readouterr().out
+    assert said.count("RuntimeError in test_serve_faults.py, line") == 4 and "66.5" not in said
+    assert len(read_log(tmp_path / "log.db")[0]) == 3
+
+
+def test_a_swap_is_not_undone_by_a_look_that_began_before_it(fake, tmp_path):
+    aliases, looks, answer = {"champion": "1", "challenger": "2"}, threading.Semaphore(0), threading.Event()
+    fake.models["2"] = other(fake.models["1"])
+
+    def current(name, alias):
+        looks.release()
+        assert alias == "challenger" or answer.wait(20)  # the first look takes its time
+        return aliases[alias]
+
+    with running(Service(fake, NAME, tmp_path / "log.db", poll=0.05)) as url:
+        fake.current, client, got = current, Client(url), []
+        assert looks.acquire(timeout=20)  # the champion is being looked up
+        ask = lambda: got.append(Client(url).ask("POST", "/model", {"alias": "challenger"}))
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join(0.5)
+        answer.set()
+        thread.join(20)
+        for _ in range(5):  # its own two, and three of later looks
+            assert looks.acquire(timeout=20)
+        card = client.ask("GET", "/model")[1]
+    assert got == [(200, {"model": NAME, "version": "2", "alias": "challenger"})]
+    assert (card["version"], card["alias"]) == ("2", "challenger")
+
+
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -436,14 +558,13 @@ def test_a_model_whose_features_do_not_match_is_refused(fake, tmp_path):
 )
 def test_a_registry_in_trouble_does_not_stop_it(fake, tmp_path, trouble, capsys):
     with running(Service(fake, NAME, tmp_path / "log.db", poll=0.05)) as url:
-        fake.trouble = trouble
-        time.sleep(0.3)
-        client = Client(url)
+        fake.trouble, client = trouble, Client(url)
+        until(lambda: troubles(client))
         assert client.predict({})[1]["version"] == "1" and client.ask("GET", "/ready")[0] == 200
         assert client.ask("POST", "/model", {"alias": "champion"})[0] == 409
-        fake.trouble, fake.version, fake.models["2"] = None, "2", fake.models["1"]
-        fake.models["2"].version = "2"
-        time.sleep(0.3)
+        fake.models["2"], fake.version = other(fake.models["1"]), "2"
+        fake.trouble = None  # last: a look may come at any moment
+        until(lambda: client.predict({})[1]["version"] == "2")
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     told = [e["trouble"] for e in events if e["event"] == "registry"]
     assert len(told) == 2 and str(trouble) in told[0] and told[1] == "none any more"
@@ -465,8 +586,9 @@ def test_a_locked_and_a_vanished_registry_database(place, registry, tmp_path):
         with locked(copy / "registry.db"):
             time.sleep(0.3)
             assert client.predict({})[0] == 200
+        before = troubles(client)
         shutil.rmtree(copy)
-        time.sleep(0.3)
+        until(lambda: troubles(client) > before)
         assert client.predict({})[0] == 200 and client.ask("GET", "/ready")[0] == 200
 
 

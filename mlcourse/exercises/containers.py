@@ -219,6 +219,60 @@ def quantity(text):
             "An unknown unit passes as if there were none: `512MB` would be 512 bytes. Raise a ValueError.",
         ),
         Mistake(
+            "float decides",
+            """UNITS = {"": 1, "m": 0.001, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+UNITS |= {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
+
+
+def quantity(text):
+    unit = next((u for u in UNITS if u and text.endswith(u)), "")
+    return float(text.removesuffix(unit)) * UNITS[unit]
+""",
+            "You let `float` say what a number is. It takes -1, inf, 1_000 and blanks as well: match the digits.",
+        ),
+        Mistake(
+            "a point needs no digit before it",
+            """UNITS = {"": 1, "m": 0.001, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+UNITS |= {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
+
+
+def quantity(text):
+    found = re.fullmatch("([0-9]*[.]?[0-9]+)([A-Za-z]*)", text)
+    if not found or found[2] not in UNITS:
+        raise ValueError(text)
+    return float(found[1]) * UNITS[found[2]]
+""",
+            "You take `.5`. The rule here wants digits on both sides of a point: nobody reads `.5` for `5` then.",
+        ),
+        Mistake(
+            "strips blanks",
+            """UNITS = {"": 1, "m": 0.001, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+UNITS |= {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
+
+
+def quantity(text):
+    found = re.fullmatch("([0-9]+(?:[.][0-9]+)?)([A-Za-z]*)", text.strip())
+    if not found or found[2] not in UNITS:
+        raise ValueError(text)
+    return float(found[1]) * UNITS[found[2]]
+""",
+            "You strip blanks before you look. A quantity has none: what your check repairs, the cluster still refuses.",
+        ),
+        Mistake(
+            "a newline at the end",
+            """UNITS = {"": 1, "m": 0.001, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+UNITS |= {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
+
+
+def quantity(text):
+    found = re.match("^([0-9]+(?:[.][0-9]+)?)([A-Za-z]*)$", text)
+    if not found or found[2] not in UNITS:
+        raise ValueError(text)
+    return float(found[1]) * UNITS[found[2]]
+""",
+            "A newline at the end passes: `$` matches before it too. Use `re.fullmatch`.",
+        ),
+        Mistake(
             "whole numbers only",
             """UNITS = {"": 1, "m": 0.001, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 UNITS |= {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
@@ -239,8 +293,9 @@ def quantity(text):
         for unit in rng.permutation(["", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti"]):
             yield Case((f"{rng.integers(2, 900)}{unit}",))
             yield Case((f"{rng.integers(2, 9)}.{rng.integers(1, 9)}{unit}",))
-        for wrong in ("256mi", "1g", "512MB", "12mm", "Mi", "", "1.", "1 Gi", "-1", "1.2.3", "5i", "1K"):
-            yield Case((wrong,), edge=f"{wrong!r} is no quantity: raise a ValueError")
+        units = ("256mi", "1g", "512MB", "12mm", "Mi", "", "5i", "1K")
+        for wrong in (*units, "1.", ".5", "-1", "1.2.3", "1_000", "inf", "1 Gi", " 2", "2\n"):
+            yield Case((wrong,), edge=f"{wrong!r} is no number with a unit: raise a ValueError")
 
 
 class Unmatched(Exercise):
@@ -470,6 +525,28 @@ class During(Exercise):
             "You count surge pods as ready. They are there, but starting: only `replicas - unavailable` is sure.",
         ),
         Mistake(
+            "twice as many at most",
+            """def during(replicas, surge, unavailable):
+    count = lambda part, whole: whole(replicas * int(part[:-1]) / 100) if isinstance(part, str) else part
+    more, fewer = count(surge, math.ceil), count(unavailable, math.floor)
+    if more == 0 and fewer == 0:
+        fewer = 1
+    return max(replicas - fewer, 0), min(replicas + more, 2 * replicas)
+""",
+            "You stop at twice the replicas. Nothing limits the surge: 2 pods with a surge of 3 are 5 at once.",
+        ),
+        Mistake(
+            "divides first",
+            """def during(replicas, surge, unavailable):
+    count = lambda part, whole: whole(int(part[:-1]) / 100 * replicas) if isinstance(part, str) else part
+    more, fewer = count(surge, math.ceil), count(unavailable, math.floor)
+    if more == 0 and fewer == 0:
+        fewer = 1
+    return max(replicas - fewer, 0), replicas + more
+""",
+            "You divide by 100 first: `28 / 100 * 25` is a hair above 7, and rounds up to 8. Multiply first.",
+        ),
+        Mistake(
             "percent as a number of pods",
             """def during(replicas, surge, unavailable):
     count = lambda part: int(part.rstrip("%")) if isinstance(part, str) else part
@@ -493,6 +570,8 @@ class During(Exercise):
             yield Case((n, "25%", "25%"))
             yield Case((n, "75%", 0))
         yield Case((10, "25%", "25%"))
+        yield Case((25, "28%", 0))  # exactly 7
+        yield Case((2, 3, 0))
         yield Case((6, 0, 2))
         yield Case((6, 2, 0))
         yield Case((6, 0, "10%"), edge="both come to 0")

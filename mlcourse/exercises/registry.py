@@ -94,6 +94,19 @@ class StandIn(Exercise):
             "You let it stand in although acts change. A tiny difference right at the threshold still costs an act.",
         ),
         Mistake(
+            "counts acts, not changes",
+            """def stand_in(old, new, cut, most):
+    if len(old) == 0:
+        return 0.0, 0, False
+    changes = abs(int((new > cut).sum()) - int((old > cut).sum()))
+    if np.isnan(new - old).any():
+        return np.inf, changes, False
+    furthest = float(abs(new - old).max())
+    return furthest, changes, bool(furthest <= most and changes == 0)
+""",
+            "You compare how many acts there are. One lost and one won leave the number as it was: compare flight by flight.",
+        ),
+        Mistake(
             "acts at the threshold too",
             """def stand_in(old, new, cut, most):
     if len(old) == 0:
@@ -133,6 +146,7 @@ class StandIn(Exercise):
         old = np.array([0.25, 0.5, 0.75])
         yield Case((old, old + np.array([0, 2.0**-30, 0]), 0.5, 1e-6))
         yield Case((old - 2.0**-30, old, 0.5, 1e-6))
+        yield Case((old, old[::-1].copy(), 0.6, 1.0))  # one act lost, one won
         yield Case((old, old + np.array([0.125, 0, 0]), 0.9, 0.125), edge="a difference of exactly `most`")
         yield Case((old, np.array([0.25, 0.5, np.nan]), 0.9, 1.0), edge="new says nothing of a flight")
         yield Case(
@@ -171,7 +185,8 @@ class Changed(Exercise):
         """def changed(old, new):
     gone = {name: (old[name], "absent") for name in old if name not in new}
     added = {name: ("absent", new[name]) for name in new if name not in old}
-    same = lambda a, b: a == b or str(a) == str(b) == "nan"
+    nan = lambda value: isinstance(value, float) and np.isnan(value)
+    same = lambda a, b: a == b or (nan(a) and nan(b))
     moved = {n: (old[n], new[n]) for n in old if n in new and not same(old[n], new[n])}
     return {**gone, **added, **moved}
 """,
@@ -220,6 +235,30 @@ class Changed(Exercise):
     return found
 """,
             "You call a value absent that is 0, False or empty. A seed of 0 is a seed: only a name that is not there is absent.",
+        ),
+        Mistake(
+            "takes None for absent",
+            """def changed(old, new):
+    found = {}
+    for name in old | new:
+        a, b = old.get(name), new.get(name)
+        if a != b and not (a != a and b != b):
+            found[name] = (old.get(name, "absent"), new.get(name, "absent"))
+    return found
+""",
+            "You take None for *not there*. A setting may be None, and then be gone: ask `name in old`.",
+        ),
+        Mistake(
+            "compares texts",
+            """def changed(old, new):
+    found = {}
+    for name in old | new:
+        a, b = old.get(name, "absent"), new.get(name, "absent")
+        if str(a) != str(b):
+            found[name] = (a, b)
+    return found
+""",
+            'You compare how the values print. 0 and "0" print alike, and so do None and "None": compare the values.',
         ),
         Mistake(
             "finds NaN changed",
@@ -277,7 +316,10 @@ class Changed(Exercise):
         yield Case(({"a": nan}, {"a": 1.0}), edge="NaN became a number")
         yield Case(({"a": 1.0}, {"a": nan}), edge="a number became NaN")
         yield Case(({"a": nan}, {}), edge="a NaN is gone")
-        yield Case(({"a": "x"}, {"a": nan}), edge="a text became NaN")
+        yield Case(({"a": "nan"}, {"a": nan}), edge="a text became NaN")
+        none = zero | {"settings.cap": None}
+        yield Case((none, zero), edge="a value of None is gone")
+        yield Case((none, none | {"settings.cap": "None", "settings.seed": "0"}), edge="values became texts")
         yield Case((old, old), edge="nothing changed")
         yield Case(({}, {}), edge="two empty lineages")
 

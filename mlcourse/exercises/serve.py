@@ -46,6 +46,15 @@ class Number(Exercise):
             "You take True and False: in Python `isinstance(True, int)` holds. `false` in a request is no temperature.",
         ),
         Mistake(
+            "refuses 0 and 1",
+            """def number(value, low, high):
+    if value in (True, False) or type(value) not in (int, float) or not low <= value <= high:
+        raise ValueError("no number")
+    return float(value)
+""",
+            "You refuse 0 and 1: in Python `0 == False`, so `value in (True, False)` holds for them too. Ask for the type.",
+        ),
+        Mistake(
             "converts",
             """def number(value, low, high):
     try:
@@ -111,6 +120,8 @@ class Number(Exercise):
         for value in (
             float(rng.uniform(low, high)),
             int(rng.integers(low + 1, high)),
+            0,
+            1.0,
             low - 1,
             high + 1.5,
             low,
@@ -341,6 +352,17 @@ class Settle(Exercise):
             "A flight that was exactly on time has 0 minutes, and that too may be corrected.",
         ),
         Mistake(
+            "compares objects",
+            """def settle(known, told):
+    new, counts = dict(known), {"new": 0, "repeated": 0, "changed": 0}
+    for key, minutes in told:
+        counts["new" if key not in new else "repeated" if new[key] is minutes else "changed"] += 1
+        new[key] = minutes
+    return new, counts
+""",
+            "You compare with `is`: it asks for the same object. Two messages bring the same minutes in two objects: use `==`.",
+        ),
+        Mistake(
             "compares with yesterday",
             """def settle(known, told):
     counts = {"new": 0, "repeated": 0, "changed": 0}
@@ -389,6 +411,10 @@ class Settle(Exercise):
         yield Case(
             ({}, [(("UA", 1), 5.0), (("UA", 1), 5.0), (("UA", 1), 6.0)]),
             edge="one flight three times in a message",
+        )
+        yield Case(
+            ({("UA", 1): float("4.5")}, [(("UA", 1), float("4.5"))]),
+            edge="the same minutes, in another object",
         )
         yield Case(({("UA", 1): 0.0}, [(("UA", 1), 4.0)]), edge="an outcome of 0 minutes is corrected")
         yield Case(({("UA", 1): 2.0}, []), edge="nothing is told")
@@ -491,6 +517,32 @@ class Recover(Exercise):
             "You decode all at once. A cut in the middle of a letter raises, and takes the whole records with it.",
         ),
         Mistake(
+            "catches bad JSON alone",
+            """def recover(data):
+    records = []
+    for line in data.split(b"\\n")[:-1]:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+""",
+            "A line that is no text raises UnicodeDecodeError, which JSONDecodeError does not cover. Catch ValueError: both are one.",
+        ),
+        Mistake(
+            "overlooks broken letters",
+            """def recover(data):
+    records = []
+    for line in data.decode(errors="ignore").split("\\n")[:-1]:
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break
+    return records
+""",
+            "You decode and ignore what is no letter: a record that lost half a letter passes for a whole one, and is another.",
+        ),
+        Mistake(
             "all or nothing",
             """def recover(data):
     try:
@@ -520,6 +572,7 @@ class Recover(Exercise):
         yield Case((b"1207\n1207\n12",), edge="half a number is a number too")
         yield Case((data[: data.rindex("Ü".encode()) + 1],), edge="the cut goes through a letter")
         yield Case((b'{"id": 1}\n\xff\xfe\n{"id": 3}\n',), edge="a line is no text")
+        yield Case((b'{"id": 1}\n{"to": "Z\xc3"}\n{"id": 3}\n',), edge="a line holds half a letter")
         yield Case((b"",), edge="the file is empty")
         yield Case((b'{"id": 1}',), edge="not one line is whole")
         yield Case((b'{"id": 1}\n',), edge="one whole line")
