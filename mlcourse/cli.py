@@ -402,7 +402,7 @@ def simulate(
     registry: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of your service's registry and predictions.db: the operator can retrain there."
+            help="Folder of your service's registry and predictions.db, a new one for each run: the operator can retrain there."
         ),
     ] = None,
     out: Annotated[
