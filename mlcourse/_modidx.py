@@ -279,6 +279,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'mlcourse.monitor._shift_free': ('6_monitor/monitor.html#_shift_free', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._strays': ('6_monitor/monitor.html#_strays', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._sums': ('6_monitor/monitor.html#_sums', 'mlcourse/monitor.py'),
+                                  'mlcourse.monitor._wide': ('6_monitor/monitor.html#_wide', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._window': ('6_monitor/monitor.html#_window', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._windows': ('6_monitor/monitor.html#_windows', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor.chi2': ('6_monitor/monitor.html#chi2', 'mlcourse/monitor.py'),

@@ -50,6 +50,8 @@ def _checked(X, day, wanted=()):  # (n,) days since the first, and how many they
         raise ValueError(
             f"X must be a DataFrame with a flight and a feature, got {type(X).__name__} {np.shape(X)}"
         )
+    if not X.columns.is_unique or not all(isinstance(c, str) for c in X):
+        raise ValueError(f"X must have names of features that are texts, each once, got {list(X)}")
     if lacking := [c for c in wanted if c not in X]:
         raise ValueError(f"X lacks {', '.join(lacking)}: send a feature that is not known as NaN")
     dates = pd.to_datetime(pd.Series(np.asarray(day)), errors="coerce")
@@ -93,10 +95,14 @@ def _above(values, cuts, block=8192):  # how many cuts lie below each value: np.
     return place
 
 
+def _wide(how):  # how many bins: its own, unknown, missing
+    return len(how["names"]) + 2 if "names" in how else len(how["cuts"]) + 3
+
+
 def _counted(hows, X, place, days):  # feature -> flights (days, bins + 2)
     counts = {}
     for name, how in hows.items():
-        wide = len(how["names"]) + 2 if "names" in how else len(how["cuts"]) + 3
+        wide = _wide(how)
         found = np.bincount(place * wide + _places(X[name], how), minlength=days * wide)
         counts[name] = found.reshape(days, wide)
     return counts
@@ -173,9 +179,15 @@ class Reference:
         """The reference that `text` wrote; ValueError for other text."""
         try:
             found = json.loads(text)
-            return cls(**{**found, "windows": tuple(found["windows"])})
-        except (TypeError, KeyError, ValueError) as error:
+            made = cls(**{**found, "windows": tuple(found["windows"])})
+            fits = [np.shape(made.counts[c]) == (_wide(how),) for c, how in made.hows.items()]
+            shape = len(made.windows), len(_TESTS), len(made.hows)
+            fits += [np.shape(np.array(x, float)) == shape for x in (made.middle, made.reach)]
+            if not all(fits) or len(made.counts) != len(made.hows) or min(made.largest) < 0 or made.days < 1:
+                raise ValueError("its parts do not fit together")
+        except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise ValueError(f"text must be what Reference.text wrote, got {str(text)[:40]!r}") from error
+        return made
 
 # %% ../nbs/6_monitor/23_monitor.ipynb #7a3a4b34
 def reference(
@@ -191,8 +203,8 @@ def reference(
     Flights of one day share its storm, so whole weeks are drawn, never flights. Raises ValueError for fewer than 28
     days, no flight or feature, moments among X, windows, bins (2 at least) or draws (100) that cannot be.
     """
-    if not windows or min(windows) < 1 or max(windows) > _WEEK:
-        raise ValueError(f"windows must be 1 to 7 days each, got {windows}")
+    if not isinstance(windows, tuple) or not windows or not {*windows} <= {*range(1, _WEEK + 1)}:
+        raise ValueError(f"windows must be a tuple of 1 to 7 days each, got {windows}")
     place = np.unique(_checked(X, day)[0], return_inverse=True)[1]
     days = int(place.max()) + 1
     for name, value, least in (("bins", bins, 2), ("draws", draws, 100), ("days", days, 4 * _WEEK)):
@@ -295,7 +307,8 @@ def performance(flights: pd.DataFrame, decision: Decision) -> pd.DataFrame:
     y, p, act = flights.bad, flights.probability, flights.act.astype(bool)
     saved = flight_savings(act, y.fillna(0), decision).where(y.notna())
     each = {"flights": p >= 0, "known": y.notna(), "overdue": flights.overdue, "acts": act}
-    table = pd.DataFrame(each).astype(int).assign(saved=saved).groupby(flights.day).sum()
+    table = pd.DataFrame(each).astype(int).groupby(flights.day).sum()
+    table["saved"] = saved.groupby(flights.day).sum(min_count=1)
     mean = pd.DataFrame({"predicted": p.where(y.notna()), "observed": y, "brier": (y - p) ** 2})
     return table.join(mean.groupby(flights.day).mean()).assign(auc=_auc(flights[y.notna()]))
 
@@ -344,22 +357,20 @@ def _promise(last, name, reach):
 # %% ../nbs/6_monitor/23_monitor.ipynb #638c8484
 def estimate(
     flights: pd.DataFrame,  # from `matched`; labels are not looked at
-    past: pd.DataFrame,  # labelled days that the model did not learn from, 14 at least
+    past: pd.DataFrame,  # labelled days that the model did not learn from
     decision: Decision,
     level: float = 0.9,  # of the intervals
-    together: bool = False,  # one row for all days instead of one a day
 ) -> pd.DataFrame:  # index day; flights, and of bad (share), brier, saved (dollars): the value, low and high
     """What the model will have saved, its Brier score and the share of bad flights, before a label is there.
 
     From calibrated p: sums of act * (prevented * p - cost), means of p (1 - p). The interval is as wide as past days
     strayed from their own estimate: a day's flights share its storm. That p has lost its meaning it cannot see.
-    Raises ValueError for fewer than 14 labelled days in the past, a level outside 0 to 1.
+    Raises ValueError for a level outside 0 to 1, or a past of fewer than 14 labelled days, or than the level needs: n
+    days cover (n - 1) / (n + 1) at most.
     """
     _share(level)
-    sums, seen = _sums(_flights(flights), decision), _sums(_flights(past, "past", 2 * _WEEK), decision)
-    if together:
-        seen = seen.rolling(min(len(sums), len(seen) // 4)).sum().dropna()
-        sums = sums.sum().to_frame(flights.day.max()).T.rename_axis("day")
+    least = max(2 * _WEEK, int(np.ceil((1 + level) / (1 - level) - 1e-9)))
+    sums, seen = _sums(_flights(flights), decision), _sums(_flights(past, "past", least), decision)
     table = pd.DataFrame({"flights": sums.n.astype(int)})
     for name in ("bad", "brier", "saved"):
         size, ends = 1 if name == "saved" else sums.n, _ends(_errors(seen, name), level)

@@ -96,6 +96,14 @@ def test_other_text_is_refused(text):
         Reference.read(text)
 
 
+@pytest.mark.parametrize("key", ["hows", "counts", "days", "windows", "middle", "reach", "largest"])
+def test_a_reference_with_a_part_of_another_kind_is_refused(past, key):
+    whole = json.loads(past.text())
+    for other in (None, 0, [], {}, "text", ["text"], [[1.0]], {"heat": 3}, {**whole, key: 3}):
+        with pytest.raises(ValueError, match=r"text must be what Reference\.text wrote"):
+            Reference.read(json.dumps(whole | {key: other}))
+
+
 def test_a_reference_depends_on_its_seed_alone():
     assert reference(*made(30), draws=100) == reference(*made(30), draws=100)
     assert reference(*made(30), draws=100) != reference(*made(30), draws=100, seed=1)
@@ -120,6 +128,8 @@ def test_days_may_be_left_out_and_rows_lie_in_any_order():
         (lambda X, day: (X, pd.DatetimeIndex(day).tz_localize("UTC")), "local dates"),
         (lambda X, day: (X, np.full(len(X), "Monday")), "local dates"),
         (lambda X, day: (X.assign(at=day), day), "got moments in at"),
+        (lambda X, day: (X.set_axis([0, 1, 2], axis=1), day), "texts, each once, got"),
+        (lambda X, day: (X.set_axis(["heat", "wind", "heat"], axis=1), day), "texts, each once, got"),
         (lambda X, day: (X[:2000], day[:2000]), "days must be at least 28, got 25"),
     ],
 )
@@ -131,9 +141,11 @@ def test_a_past_that_cannot_be_is_refused(change, says):
 @pytest.mark.parametrize(
     ("term", "says"),
     [
-        ({"windows": ()}, "windows must be 1 to 7"),
-        ({"windows": (0, 7)}, "windows must be 1 to 7"),
-        ({"windows": (8,)}, "windows must be 1 to 7"),
+        ({"windows": ()}, "windows must be a tuple of 1 to 7"),
+        ({"windows": (0, 7)}, "windows must be a tuple of 1 to 7"),
+        ({"windows": (8,)}, "windows must be a tuple of 1 to 7"),
+        ({"windows": 7}, "windows must be a tuple of 1 to 7"),
+        ({"windows": (1.5,)}, "windows must be a tuple of 1 to 7"),
         ({"bins": 1}, "bins must be at least 2, got 1"),
         ({"draws": 10}, "draws must be at least 100, got 10"),
     ],
@@ -365,7 +377,8 @@ def test_performance_counts_what_is_known(log, came):
         (b > g) + (b == g) / 2 for b in one.probability[one.bad == 1] for g in one.probability[one.bad == 0]
     ]
     assert found.auc == pytest.approx(np.mean(pairs))
-    assert days.observed.isna().tolist() == (days.known == 0).tolist()
+    for unknown in (days.observed, days.saved):  # nothing known is not nothing saved
+        assert unknown.isna().tolist() == (days.known == 0).tolist() and unknown.isna().any()
     for p in (-0.1, 1.1, np.nan):
         with pytest.raises(ValueError, match="probability of flights must be 0 to 1"):
             performance(table.assign(probability=p), DECISION)
@@ -387,9 +400,7 @@ def test_an_estimate_sees_no_label(tables):
     assert said.bad.iloc[0] == pytest.approx(day.probability.mean())
     worth = (day.act * (DECISION.prevented * day.probability - DECISION.act_cost)).sum()
     assert said.saved.iloc[0] == pytest.approx(worth)
-    whole = estimate(new, past, DECISION, together=True)
-    assert whole.saved.tolist() == [pytest.approx(said.saved.sum())] and whole.flights.tolist() == [len(new)]
-    wide, slim = (estimate(new, past, DECISION, level=level) for level in (0.95, 0.5))
+    wide, slim = (estimate(new, past, DECISION, level=level) for level in (0.9, 0.5))
     assert (wide.saved_high - wide.saved_low > slim.saved_high - slim.saved_low).all()
 
 
@@ -413,8 +424,9 @@ def test_the_interval_covers_as_stated():
 def test_estimate_and_gap_refuse_what_cannot_be(tables):
     past, new = tables
     few = past[past.day < "2013-03-08"]
-    with pytest.raises(ValueError, match="days with labels in past must be at least 14, got"):
-        estimate(new, few, DECISION)
+    for level, least in ((0.9, 19), (0.95, 39), (0.5, 14)):  # n days cover (n - 1) / (n + 1) at most
+        with pytest.raises(ValueError, match=f"days with labels in past must be at least {least}, got"):
+            estimate(new, few if level < 0.95 else past, DECISION, level)
     with pytest.raises(ValueError, match="days with labels in past must be at least 28, got"):
         gap(new, few, DECISION)
     for level in (0, 1):
@@ -568,8 +580,11 @@ def test_the_page_without_anything_wrong(looked, two, normal):
     page = report(*quiet)
     assert 'class="verdict"' in page and "No broken rules, no drift alarms, no broken promises." in page
     assert report(*quiet[:3]).startswith("<!doctype html>")
-    young = days.assign(known=0, saved=0.0, observed=np.nan)
-    assert "0% of the labels are certain" in report(*quiet[:2], young, said)
+    young = days.assign(known=0, saved=np.nan, observed=np.nan)
+    page = report(*quiet[:2], young, said)
+    assert (
+        "0% of the labels are certain" in page and "An unknown sum saved so far" in page and "$0" not in page
+    )
 
 
 def test_the_page_escapes_what_the_log_said(looked):
@@ -578,7 +593,8 @@ def test_the_page_escapes_what_the_log_said(looked):
     assert "<script" not in page and "&lt;script&gt;" in page
 
 
-def test_gauges_are_prometheus_text(looked):
+def test_gauges_are_prometheus_text(looked, tables):
+    matched_young = tables[1].assign(bad=np.nan)
     found, rules, days, said, _ = looked
     text = gauges(found, rules, days, said)
     samples = {
@@ -593,6 +609,8 @@ def test_gauges_are_prometheus_text(looked):
     assert samples["mlcourse_broken", ("feature", "temp"), ("rule", "unit")] == 1
     assert samples["mlcourse_day", ("measure", "flights")] == days.flights.iloc[-1]
     assert samples["mlcourse_estimate", ("measure", "saved_low")] == pytest.approx(said.saved_low.iloc[-1])
+    young = gauges(performance=performance(matched_young, DECISION))
+    assert 'measure="known"} 0.0' in young and 'measure="saved"' not in young
     assert not list(text_string_to_metric_families(gauges()))
     strange = found.rename(index={"heat": 'he"a\\t\n'}, level="feature")
     labels = [s.labels["feature"] for f in text_string_to_metric_families(gauges(strange)) for s in f.samples]
