@@ -268,6 +268,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'mlcourse.monitor._distances': ('6_monitor/monitor.html#_distances', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._ends': ('6_monitor/monitor.html#_ends', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._errors': ('6_monitor/monitor.html#_errors', 'mlcourse/monitor.py'),
+                                  'mlcourse.monitor._fits': ('6_monitor/monitor.html#_fits', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._flights': ('6_monitor/monitor.html#_flights', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._fortnights': ('6_monitor/monitor.html#_fortnights', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._last': ('6_monitor/monitor.html#_last', 'mlcourse/monitor.py'),

@@ -15,6 +15,8 @@ import pandas as pd
 from .feeds import _KEY, _at_least, _local, _log, _moment, _numbers, quality, usual
 from .frame import Decision, flight_savings, label
 
+_WEEK, _RARE, _TESTS = 7, 200, ("psi", "ks", "chi2", "missing", "unknown")
+
 # %% ../nbs/6_monitor/23_monitor.ipynb #fc6dac67
 def psi(past: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Population stability index (nats, 0: same shares) of counts `new` (..., bins) against `past` (..., bins).
@@ -42,18 +44,15 @@ def chi2(past: np.ndarray, new: np.ndarray) -> np.ndarray:
         return np.nansum((new * m - past * n) ** 2 / (n * m * (new + past)), axis=-1)
 
 # %% ../nbs/6_monitor/23_monitor.ipynb #a08c38c2
-_WEEK, _RARE, _TESTS = 7, 200, ("psi", "ks", "chi2", "missing", "unknown")
-
-
 def _checked(X, day, wanted=()):  # (n,) days since the first, and how many they are
     if not isinstance(X, pd.DataFrame) or X.empty:
         raise ValueError(
             f"X must be a DataFrame with a flight and a feature, got {type(X).__name__} {np.shape(X)}"
         )
-    if not X.columns.is_unique or not all(isinstance(c, str) for c in X):
-        raise ValueError(f"X must have names of features that are texts, each once, got {list(X)}")
     if lacking := [c for c in wanted if c not in X]:
         raise ValueError(f"X lacks {', '.join(lacking)}: send a feature that is not known as NaN")
+    if odd := [c for c in wanted or X if not isinstance(c, str) or not isinstance(X[c], pd.Series)]:
+        raise ValueError(f"X must have features named by texts, each once, got {odd}")
     dates = pd.to_datetime(pd.Series(np.asarray(day)), errors="coerce")
     if len(dates) != len(X) or dates.isna().any() or dates.dt.tz is not None:
         raise ValueError(
@@ -95,10 +94,6 @@ def _above(values, cuts, block=8192):  # how many cuts lie below each value: np.
     return place
 
 
-def _wide(how):  # how many bins: its own, unknown, missing
-    return len(how["names"]) + 2 if "names" in how else len(how["cuts"]) + 3
-
-
 def _counted(hows, X, place, days):  # feature -> flights (days, bins + 2)
     counts = {}
     for name, how in hows.items():
@@ -108,6 +103,10 @@ def _counted(hows, X, place, days):  # feature -> flights (days, bins + 2)
     return counts
 
 # %% ../nbs/6_monitor/23_monitor.ipynb #9e6335c4
+def _wide(how):  # how many bins: its own, unknown, missing
+    return len(how["names"]) + 2 if "names" in how else len(how["cuts"]) + 3
+
+
 def _measures(past, new, how):
     # counts (..., bins + 2) -> (tests, ...) as people know them; NaN: it says nothing here
     n, names = np.maximum(new.sum(axis=-1), 1), "names" in how
@@ -157,6 +156,12 @@ def _levels(counts, hows, windows, draws, seed):
         largest = np.maximum(largest, stray.max(axis=(0, 1, 3)))
     return *(np.stack(x, axis=-1).tolist() for x in (middle, reach)), np.sort(largest).tolist()
 
+
+def _fits(known):  # whether the parts of a reference belong together
+    bins = [len(known.counts[c]) == _wide(how) for c, how in known.hows.items()]
+    shape = np.shape(np.array([known.middle, known.reach], float))
+    return all(bins) and shape == (2, len(known.windows), len(_TESTS), len(bins))
+
 # %% ../nbs/6_monitor/23_monitor.ipynb #a33fbd3c
 @dataclass(frozen=True)
 class Reference:
@@ -178,15 +183,12 @@ class Reference:
     def read(cls, text: str) -> "Reference":
         """The reference that `text` wrote; ValueError for other text."""
         try:
-            found = json.loads(text)
-            made = cls(**{**found, "windows": tuple(found["windows"])})
-            fits = [np.shape(made.counts[c]) == (_wide(how),) for c, how in made.hows.items()]
-            shape = len(made.windows), len(_TESTS), len(made.hows)
-            fits += [np.shape(np.array(x, float)) == shape for x in (made.middle, made.reach)]
-            if not all(fits) or len(made.counts) != len(made.hows) or min(made.largest) < 0 or made.days < 1:
-                raise ValueError("its parts do not fit together")
-        except (AttributeError, TypeError, KeyError, ValueError) as error:
-            raise ValueError(f"text must be what Reference.text wrote, got {str(text)[:40]!r}") from error
+            made = cls(**(found := json.loads(text)) | {"windows": tuple(found["windows"])})
+            fits = _fits(made) and made.days > 0 <= min(made.largest)
+        except (AttributeError, TypeError, KeyError, ValueError):
+            fits = False
+        if not fits:
+            raise ValueError(f"text must be what Reference.text wrote, got {str(text)[:40]!r}")
         return made
 
 # %% ../nbs/6_monitor/23_monitor.ipynb #7a3a4b34
@@ -209,7 +211,7 @@ def reference(
     days = int(place.max()) + 1
     for name, value, least in (("bins", bins, 2), ("draws", draws, 100), ("days", days, 4 * _WEEK)):
         _at_least(least, value, name)
-    hows = {str(c): _bins(X[c], bins) for c in X}
+    hows = {c: _bins(X[c], bins) for c in X}
     counts = _counted(hows, X, place, days)
     total = {name: n.sum(axis=0).tolist() for name, n in counts.items()}
     return Reference(hows, total, days, tuple(windows), *_levels(counts, hows, windows, draws, seed))

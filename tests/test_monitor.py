@@ -128,8 +128,11 @@ def test_days_may_be_left_out_and_rows_lie_in_any_order():
         (lambda X, day: (X, pd.DatetimeIndex(day).tz_localize("UTC")), "local dates"),
         (lambda X, day: (X, np.full(len(X), "Monday")), "local dates"),
         (lambda X, day: (X.assign(at=day), day), "got moments in at"),
-        (lambda X, day: (X.set_axis([0, 1, 2], axis=1), day), "texts, each once, got"),
-        (lambda X, day: (X.set_axis(["heat", "wind", "heat"], axis=1), day), "texts, each once, got"),
+        (lambda X, day: (X.set_axis([0, 1, 2], axis=1), day), "named by texts, each once, got"),
+        (
+            lambda X, day: (X.set_axis(["heat", "wind", "heat"], axis=1), day),
+            "named by texts, each once, got",
+        ),
         (lambda X, day: (X[:2000], day[:2000]), "days must be at least 28, got 25"),
     ],
 )
@@ -162,13 +165,16 @@ def test_drift_refuses_what_it_cannot_compare(past):
             drift(past, X, day, level=level)
     with pytest.raises(ValueError, match="X lacks wind: send a feature that is not known as NaN"):
         drift(past, X.drop(columns="wind"), day)
+    twice = pd.concat([X, X[["wind"]]], axis=1)
+    with pytest.raises(ValueError, match=r"named by texts, each once, got \['wind'\]"):
+        drift(past, twice, day)
     with pytest.raises(ValueError, match="days must be at least 7, got 3"):
         drift(reference(*made(30), windows=(7,), draws=100), *made(3))
 
 
 def test_drift_has_a_row_for_each_window_and_feature(past):
     X, day = made(9, 5)
-    table = drift(past, X.assign(more=1), day)
+    table = drift(past, X.assign(more=1, **{"0": 1}).rename(columns={"0": 0}), day)
     assert list(table.index) == [(w, c) for w in (1, 7) for c in FEED]
     assert list(table) == ["psi", "ks", "chi2", "missing", "unknown", "test", "z", "p", "alarm"]
     assert table.ks.isna().tolist() == 2 * [False, False, True] and table.chi2.isna().sum() == 4
