@@ -261,6 +261,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'mlcourse.monitor.Reference.read': ('6_monitor/monitor.html#reference.read', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor.Reference.text': ('6_monitor/monitor.html#reference.text', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._above': ('6_monitor/monitor.html#_above', 'mlcourse/monitor.py'),
+                                  'mlcourse.monitor._as_far': ('6_monitor/monitor.html#_as_far', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._auc': ('6_monitor/monitor.html#_auc', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._bins': ('6_monitor/monitor.html#_bins', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._checked': ('6_monitor/monitor.html#_checked', 'mlcourse/monitor.py'),

@@ -15,8 +15,6 @@ import pandas as pd
 from .feeds import _KEY, _at_least, _local, _log, _moment, _numbers, quality, usual
 from .frame import Decision, flight_savings, label
 
-_WEEK, _RARE, _TESTS = 7, 200, ("psi", "ks", "chi2", "missing", "unknown")
-
 # %% ../nbs/6_monitor/23_monitor.ipynb #fc6dac67
 def psi(past: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Population stability index (nats, 0: same shares) of counts `new` (..., bins) against `past` (..., bins).
@@ -103,6 +101,9 @@ def _counted(hows, X, place, days):  # feature -> flights (days, bins + 2)
     return counts
 
 # %% ../nbs/6_monitor/23_monitor.ipynb #9e6335c4
+_WEEK, _RARE, _TESTS = 7, 200, ("psi", "ks", "chi2", "missing", "unknown")
+
+
 def _wide(how):  # how many bins: its own, unknown, missing
     return len(how["names"]) + 2 if "names" in how else len(how["cuts"]) + 3
 
@@ -221,14 +222,15 @@ def drift(
     reference: Reference,
     X: pd.DataFrame,  # (n, k) features of the last days; further columns are ignored
     day: pd.Series | np.ndarray,  # (n,) local date of each flight
-    level: float = 0.02,  # share of the weeks without a shift in which anything alarms, looked at daily
+    level: float = 0.02,  # share of new weeks without a shift in which anything alarms, looked at daily
 ) -> pd.DataFrame:  # index days, feature; psi (nats), ks, chi2, missing, unknown, test, z, p, alarm
     """How far each feature of the last day and of the last days together has moved, one row a window and feature.
 
     `z`: 1 is what one shift-free window in 200 reaches, by the `test` that strays most. `p`: share of shift-free weeks
-    in which any feature, test and daily look strays as far (Westfall and Young 1993); `alarm`: p is at most `level`.
-    A window that the days do not fill is left out; with less than half the usual flights p is NaN. Raises ValueError
-    for no flight, a lacking feature, days missing, wrong or too few, a level outside 0 to 1.
+    in which any feature, test and daily look strays as far (Westfall and Young 1993), in a spread known from few weeks
+    (Student 1908): the shorter the past, the further out is the alarm. `alarm`: p is at most `level`. A season that
+    the past lacks is a shift. A window that the days do not fill is left out; with less than half the usual flights p
+    is NaN. Raises ValueError for no flight, a lacking feature, days missing, wrong or too few, a level outside 0 to 1.
     """
     _share(level)
     place, days = _checked(X, day, reference.hows)
@@ -238,12 +240,12 @@ def drift(
     table = pd.concat(tables, names=["days", "feature"])
     return table.assign(alarm=table.p <= level)
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #a66807ce
+
 def _share(level):
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
 
-
+# %% ../nbs/6_monitor/23_monitor.ipynb #a66807ce
 def _window(reference, counts, width, i):
     last = {c: n[-width:].sum(axis=0) for c, n in counts.items()}
     pairs = [(np.array(reference.counts[c]), last[c], how) for c, how in reference.hows.items()]
@@ -251,10 +253,17 @@ def _window(reference, counts, width, i):
     z = (far - reference.middle[i]) / np.array(reference.reach[i])
     table = pd.DataFrame(found.T, pd.Index(list(last), name="feature"), _TESTS)
     table = table.assign(test=np.array(_TESTS)[z.argmax(axis=0)], z=z.max(axis=0))
-    weeks, (past, new, _) = len(reference.largest), pairs[0]
-    as_far = weeks - np.searchsorted(reference.largest, table.z)
-    enough = new.sum() >= past.sum() / reference.days * width / 2  # for fewer flights no level is known
-    return table.assign(p=np.where(enough, (1 + as_far) / (1 + weeks), np.nan))
+    # for fewer flights no level is known
+    enough = pairs[0][1].sum() >= pairs[0][0].sum() / reference.days * width / 2
+    return table.assign(p=np.where(enough, _as_far(reference.largest, table.z, reference.days), np.nan))
+
+
+def _as_far(largest, z, days):
+    # share of weeks that stray to z: `largest` times Student's spread, a degree of freedom for each week of the past
+    from scipy.special import gammainc
+
+    half, z = days / _WEEK / 2, np.maximum(z, 1e-9)
+    return np.array([gammainc(half, half * (np.maximum(largest, 1e-6) / x) ** 2).mean() for x in z])
 
 
 def _last(table, now):  # of each flight what came last by now
@@ -343,12 +352,11 @@ def _errors(sums, name):  # in standard deviations of coins tossed with p
 
 
 def _strays(days, rng):
-    # (window, measure) -> (2000, 7) errors of weeks like these days, with luck of their own
-    weeks, luck = _fortnights(len(days), 2000, rng), rng.standard_normal((2000, _WEEK))
-    found = {}
+    # (window, measure) -> (2000, 7) errors of weeks of these days
+    weeks, found = _fortnights(len(days), 2000, rng), {}
     for w in (1, _WEEK):
         sums = dict(zip(days, np.moveaxis(_windows(days.to_numpy()[weeks], w), -1, 0), strict=True))
-        found |= {(w, name): np.abs(_errors(sums, name) + luck) for name in ("bad", "brier", "saved")}
+        found |= {(w, name): np.abs(_errors(sums, name)) for name in ("bad", "brier", "saved")}
     return found
 
 
@@ -385,12 +393,12 @@ def gap(
     flights: pd.DataFrame,  # from `matched`: the last days, as far as labels are known
     past: pd.DataFrame,  # labelled days that the model did not learn from, 28 at least
     decision: Decision,
-    level: float = 0.02,  # share of weeks like the past's in which anything alarms, looked at daily
+    level: float = 0.02,  # share of new weeks without a gap in which anything alarms, looked at daily
     seed: int = 0,
 ) -> pd.DataFrame:  # index days (1 or 7 labelled ones), measure; found, expected, z, p, alarm
     """How far bad flights (share), Brier score and savings (dollars) are from what the model promised for these flights.
 
-    `p`, `alarm`: as in `drift`, against weeks of the past. Windows that labelled days do not fill are left out.
+    `p`, `alarm`: as in `drift`, against how far the past's weeks were from their own promise. Windows that labelled days do not fill are left out.
     Raises ValueError for fewer than 28 labelled days in the past, a level outside 0 to 1.
     """
     _share(level)
@@ -404,5 +412,5 @@ def gap(
     rows = {at: _promise(sums.tail(at[0]).sum(), at[1], reach[at]) for at in strays if at[0] <= len(sums)}
     index = pd.MultiIndex.from_tuples(rows, names=["days", "measure"])
     table = pd.DataFrame(list(rows.values()), index, ["found", "expected", "z"], dtype=float)
-    p = (1 + (largest >= np.abs(table[["z"]].to_numpy())).sum(axis=1)) / (1 + len(largest))
-    return table.assign(p=p, alarm=p <= level)
+    table["p"] = _as_far(largest, np.abs(table.z), len(seen))
+    return table.assign(alarm=table.p <= level)

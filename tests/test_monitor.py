@@ -1,7 +1,6 @@
 """mlcourse.monitor, feeds and panel: distances as SciPy has them, levels that hold, point in time, rules that find their fault."""
 
 import json
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -29,7 +28,6 @@ from mlcourse.monitor import (
     reference,
     usual,
 )
-from mlcourse.monitor import _counted as counted
 from mlcourse.panel import gauges, report
 
 DECISION = Decision()
@@ -244,23 +242,25 @@ def test_fewer_missing_than_before_is_no_fault():
     assert "missing" not in set(table[table.alarm].test)
 
 
-def test_the_level_holds_on_sound_weeks():
-    """Other flights of real days, compared with the rest of the past: rings as often as stated (the long proof is in bench)."""
-    X, day = made(70, 8)
-    days, rows = pd.DatetimeIndex(day).unique(), pd.Series(range(len(X))).groupby(np.asarray(day)).indices
-    past, rng, rang = reference(X, day, draws=2000), np.random.default_rng(5), []
-    for s in rng.integers(len(days) - 12, size=120):
-        real = [rows[d] for d in days[s : s + 13]]
-        new = [rng.choice(r, len(r)) for r in real]
-        looks = []
-        for i in range(7):
-            old, other = (np.concatenate(x[i : i + 7]) for x in (real, new))
-            out = counted(past.hows, X.iloc[old], 0 * old, 1)
-            rest = replace(past, counts={c: past.counts[c] - n[0] for c, n in out.items()})
-            looks.append(drift(rest, X.iloc[other], day[other], level=0.2).alarm.any())
-        rang.append(any(looks))
-    low, high = binomtest(sum(rang), len(rang)).proportion_ci(0.999)
-    assert low <= 0.2 <= high
+def holds(least, level):
+    """Whether weeks whose least p is `least` ring as often as `level` states."""
+    low, high = binomtest(int(np.sum(np.array(least) <= level)), len(least)).proportion_ci(0.999)
+    return low <= level <= high
+
+
+@pytest.mark.parametrize("days", [28, 90])
+def test_the_level_holds_on_weeks_that_no_level_has_seen(days):
+    """New days beside a past of their kind, looked at daily: however short it is, they ring as often as stated."""
+    least, plain = [], []
+    for seed in range(70):
+        known = reference(*made(days, 100 + seed), draws=300)
+        X, day = made(13, 9000 + seed)
+        weeks = [(day >= d) & (day <= d + pd.Timedelta("6D")) for d in day.unique()[:7]]
+        looks = [drift(known, X[w], day[w]) for w in weeks]
+        least.append(min(look.p.min() for look in looks))
+        plain.append(np.mean(np.array(known.largest) >= max(look.z.max() for look in looks)))
+    assert holds(least, 0.02) and holds(least, 0.2)
+    assert days > 28 or not holds(plain, 0.02)  # without Student's spread four weeks would not do
 
 
 # A month and a half of real flights, their features and a model that knows a little.
@@ -443,6 +443,30 @@ def test_estimate_and_gap_refuse_what_cannot_be(tables):
         estimate(new, past.drop(columns="bad"), DECISION)
     with pytest.raises(ValueError, match="probability of past"):
         gap(new, past.assign(probability=2), DECISION)
+
+
+def told(days, seed, storm):
+    """Days whose p is right, but for a storm that a day's flights share."""
+    rng, n = np.random.default_rng(seed), 60
+    p, shared = rng.beta(1, 4, days * n), rng.normal(0, storm, days).repeat(n)
+    bad = rng.random(days * n) < 1 / (1 + (1 / p - 1) * np.exp(-shared))
+    key = {"carrier": "AA", "flight": 1, "origin": "JFK", "scheduled": pd.Timestamp("2013-01-01", tz="UTC")}
+    day = pd.date_range("2013-01-01", periods=days).repeat(n)
+    return pd.DataFrame(
+        key | {"probability": p, "act": p > DECISION.break_even, "bad": bad.astype(float), "day": day}
+    )
+
+
+@pytest.mark.parametrize("storm", [0, 0.4])
+def test_the_level_of_gap_holds_where_p_is_right(storm):
+    """Luck alone, with and without storms, against four weeks of past: counted twice it would never ring, or too often."""
+    least = []
+    for seed in range(50):
+        past, new = told(28, seed, storm), told(13, 5000 + seed, storm)
+        ends = new.day.unique()[6:]
+        weeks = [new[(new.day <= d) & (new.day > d - pd.Timedelta("7D"))] for d in ends]
+        least.append(min(gap(week, past, DECISION).p.min() for week in weeks))
+    assert holds(least, 0.02) and holds(least, 0.2)
 
 
 def test_gap_rings_when_p_has_lost_its_meaning(tables):
