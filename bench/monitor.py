@@ -1,4 +1,4 @@
-"""Drift of a million rows beside Evidently, NannyML and SciPy; the alarm's level on sound weeks; its power on planted shifts.
+"""Drift of a million rows beside Evidently, NannyML and SciPy; the alarm's level on sound and on held-out weeks; its power on planted shifts.
 
 python bench/monitor.py [--rows N] [--rounds N] [--env DIR] [--json FILE]                        (needs uv for the peers)
 python bench/monitor.py --level WEEKS | --power WEEKS [--json FILE]
@@ -219,6 +219,13 @@ class Weeks:
         counts = {c: self.past.counts[c] - n[first : first + 7].sum(axis=0) for c, n in self.counts.items()}
         return replace(self.past, counts=counts)
 
+    def without(self, first: int) -> object:
+        """A reference of the days outside the thirteen from `first` on."""
+        from mlcourse.monitor import reference
+
+        rows = np.concatenate(self.rows[:first] + self.rows[first + 13 :])
+        return reference(self.X.iloc[rows], self.day.iloc[rows])
+
     def before(self, first: int) -> object:
         """A reference of the eight weeks before the looks that begin six days after `first`."""
         from mlcourse.monitor import reference
@@ -232,35 +239,43 @@ class Weeks:
 
 
 def level(args: argparse.Namespace) -> dict:
-    """Share of sound weeks in which anything rings, at several stated levels, with its 95 % interval."""
-    from scipy.stats import binomtest
+    """How often anything rings at several stated levels: in weeks drawn anew from the past, and in days that are held out.
 
-    from mlcourse.monitor import drift
-
-    weeks, least = Weeks(), []
+    Weeks drawn anew stray as the days did that set the level; only blocks of thirteen days, each compared with a reference
+    made from the other days, tell what a new week does.
+    """
+    weeks, drawn = Weeks(), []
     for _ in range(args.level):
         first = weeks.start()
-        days = weeks.drawn(first)
-        dates = [np.full(len(d), i, "M8[D]") for i, d in enumerate(days)]
-        looks = [(pd.concat(days[i : i + 7]), np.concatenate(dates[i : i + 7])) for i in range(7)]
-        least.append(min(drift(weeks.rest(first + i), *look).p.min() for i, look in enumerate(looks)))
+        drawn.append(_least([weeks.rest(first + i) for i in range(7)], weeks.drawn(first)))
     print(
-        f"{args.level:,} sound weeks, 38 features, looked at daily\nstated   rang  95 % interval of the share   inside"
+        f"38 features, looked at daily, half a year of past\n{'':20}stated   rang  95 % interval of the share"
     )
+    blocks = range(0, len(weeks.rows) - 12, 13)
+    held = [_least([weeks.without(b)] * 7, [weeks.X.iloc[r] for r in weeks.rows[b : b + 13]]) for b in blocks]
+    return {
+        name: _rang(name, least)
+        for name, least in {"weeks drawn anew": drawn, "held-out blocks": held}.items()
+    }
+
+
+def _least(pasts, days):  # least p in seven daily looks at thirteen days
+    from mlcourse.monitor import drift
+
+    dates = [np.full(len(d), i, "M8[D]") for i, d in enumerate(days)]
+    looks = [(pd.concat(days[i : i + 7]), np.concatenate(dates[i : i + 7])) for i in range(7)]
+    return min(drift(past, *look).p.min() for past, look in zip(pasts, looks, strict=True))
+
+
+def _rang(name, least):
+    from scipy.stats import binomtest
+
     found = {}
     for stated in (0.01, 0.02, 0.05, 0.1, 0.2):
         rang = int(np.sum(np.array(least) <= stated))
-        low, high = binomtest(rang, args.level).proportion_ci(0.95)
-        found[stated] = {
-            "rang": rang,
-            "weeks": args.level,
-            "low": low,
-            "high": high,
-            "inside": bool(low <= stated <= high),
-        }
-        print(
-            f"{stated:6.0%} {rang:6,}  {low:7.2%} to {high:7.2%} {'yes' if low <= stated <= high else 'no':>17}"
-        )
+        low, high = binomtest(rang, len(least)).proportion_ci(0.95)
+        found[stated] = {"rang": rang, "weeks": len(least), "low": low, "high": high}
+        print(f"{name:20}{stated:6.0%} {rang:6,}  {low:7.2%} to {high:7.2%} of {len(least):,}")
     return found
 
 

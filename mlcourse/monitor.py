@@ -42,9 +42,6 @@ def chi2(past: np.ndarray, new: np.ndarray) -> np.ndarray:
         return np.nansum((new * m - past * n) ** 2 / (n * m * (new + past)), axis=-1)
 
 # %% ../nbs/6_monitor/23_monitor.ipynb #a08c38c2
-_WEEK, _RARE, _TESTS = 7, 200, ("psi", "ks", "chi2", "missing", "unknown")
-
-
 def _checked(X, day, wanted=()):  # (n,) days since the first, and how many they are
     if not isinstance(X, pd.DataFrame) or X.empty:
         raise ValueError(
@@ -52,6 +49,8 @@ def _checked(X, day, wanted=()):  # (n,) days since the first, and how many they
         )
     if lacking := [c for c in wanted if c not in X]:
         raise ValueError(f"X lacks {', '.join(lacking)}: send a feature that is not known as NaN")
+    if odd := [c for c in wanted or X if not isinstance(c, str) or not isinstance(X[c], pd.Series)]:
+        raise ValueError(f"X must have features named by texts, each once, got {odd}")
     dates = pd.to_datetime(pd.Series(np.asarray(day)), errors="coerce")
     if len(dates) != len(X) or dates.isna().any() or dates.dt.tz is not None:
         raise ValueError(
@@ -96,12 +95,19 @@ def _above(values, cuts, block=8192):  # how many cuts lie below each value: np.
 def _counted(hows, X, place, days):  # feature -> flights (days, bins + 2)
     counts = {}
     for name, how in hows.items():
-        wide = len(how["names"]) + 2 if "names" in how else len(how["cuts"]) + 3
+        wide = _wide(how)
         found = np.bincount(place * wide + _places(X[name], how), minlength=days * wide)
         counts[name] = found.reshape(days, wide)
     return counts
 
 # %% ../nbs/6_monitor/23_monitor.ipynb #9e6335c4
+_WEEK, _RARE, _TESTS = 7, 200, ("psi", "ks", "chi2", "missing", "unknown")
+
+
+def _wide(how):  # how many bins: its own, unknown, missing
+    return len(how["names"]) + 2 if "names" in how else len(how["cuts"]) + 3
+
+
 def _measures(past, new, how):
     # counts (..., bins + 2) -> (tests, ...) as people know them; NaN: it says nothing here
     n, names = np.maximum(new.sum(axis=-1), 1), "names" in how
@@ -151,6 +157,12 @@ def _levels(counts, hows, windows, draws, seed):
         largest = np.maximum(largest, stray.max(axis=(0, 1, 3)))
     return *(np.stack(x, axis=-1).tolist() for x in (middle, reach)), np.sort(largest).tolist()
 
+
+def _fits(known):  # whether the parts of a reference belong together
+    bins = [len(known.counts[c]) == _wide(how) for c, how in known.hows.items()]
+    shape = np.shape(np.array([known.middle, known.reach], float))
+    return all(bins) and shape == (2, len(known.windows), len(_TESTS), len(bins))
+
 # %% ../nbs/6_monitor/23_monitor.ipynb #a33fbd3c
 @dataclass(frozen=True)
 class Reference:
@@ -172,10 +184,13 @@ class Reference:
     def read(cls, text: str) -> "Reference":
         """The reference that `text` wrote; ValueError for other text."""
         try:
-            found = json.loads(text)
-            return cls(**{**found, "windows": tuple(found["windows"])})
-        except (TypeError, KeyError, ValueError) as error:
-            raise ValueError(f"text must be what Reference.text wrote, got {str(text)[:40]!r}") from error
+            made = cls(**(found := json.loads(text)) | {"windows": tuple(found["windows"])})
+            fits = _fits(made) and made.days > 0 <= min(made.largest)
+        except (AttributeError, TypeError, KeyError, ValueError):
+            fits = False
+        if not fits:
+            raise ValueError(f"text must be what Reference.text wrote, got {str(text)[:40]!r}")
+        return made
 
 # %% ../nbs/6_monitor/23_monitor.ipynb #7a3a4b34
 def reference(
@@ -191,13 +206,13 @@ def reference(
     Flights of one day share its storm, so whole weeks are drawn, never flights. Raises ValueError for fewer than 28
     days, no flight or feature, moments among X, windows, bins (2 at least) or draws (100) that cannot be.
     """
-    if not windows or min(windows) < 1 or max(windows) > _WEEK:
-        raise ValueError(f"windows must be 1 to 7 days each, got {windows}")
+    if not isinstance(windows, tuple) or not windows or not {*windows} <= {*range(1, _WEEK + 1)}:
+        raise ValueError(f"windows must be a tuple of 1 to 7 days each, got {windows}")
     place = np.unique(_checked(X, day)[0], return_inverse=True)[1]
     days = int(place.max()) + 1
     for name, value, least in (("bins", bins, 2), ("draws", draws, 100), ("days", days, 4 * _WEEK)):
         _at_least(least, value, name)
-    hows = {str(c): _bins(X[c], bins) for c in X}
+    hows = {c: _bins(X[c], bins) for c in X}
     counts = _counted(hows, X, place, days)
     total = {name: n.sum(axis=0).tolist() for name, n in counts.items()}
     return Reference(hows, total, days, tuple(windows), *_levels(counts, hows, windows, draws, seed))
@@ -207,14 +222,15 @@ def drift(
     reference: Reference,
     X: pd.DataFrame,  # (n, k) features of the last days; further columns are ignored
     day: pd.Series | np.ndarray,  # (n,) local date of each flight
-    level: float = 0.02,  # share of the weeks without a shift in which anything alarms, looked at daily
+    level: float = 0.02,  # share of new weeks without a shift in which anything alarms, looked at daily
 ) -> pd.DataFrame:  # index days, feature; psi (nats), ks, chi2, missing, unknown, test, z, p, alarm
     """How far each feature of the last day and of the last days together has moved, one row a window and feature.
 
     `z`: 1 is what one shift-free window in 200 reaches, by the `test` that strays most. `p`: share of shift-free weeks
-    in which any feature, test and daily look strays as far (Westfall and Young 1993); `alarm`: p is at most `level`.
-    A window that the days do not fill is left out; with less than half the usual flights p is NaN. Raises ValueError
-    for no flight, a lacking feature, days missing, wrong or too few, a level outside 0 to 1.
+    in which any feature, test and daily look strays as far (Westfall and Young 1993), in a spread known from few weeks
+    (Student 1908): the shorter the past, the further out is the alarm. `alarm`: p is at most `level`. A season that
+    the past lacks is a shift. A window that the days do not fill is left out; with less than half the usual flights p
+    is NaN. Raises ValueError for no flight, a lacking feature, days missing, wrong or too few, a level outside 0 to 1.
     """
     _share(level)
     place, days = _checked(X, day, reference.hows)
@@ -224,12 +240,12 @@ def drift(
     table = pd.concat(tables, names=["days", "feature"])
     return table.assign(alarm=table.p <= level)
 
-# %% ../nbs/6_monitor/23_monitor.ipynb #a66807ce
+
 def _share(level):
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
 
-
+# %% ../nbs/6_monitor/23_monitor.ipynb #a66807ce
 def _window(reference, counts, width, i):
     last = {c: n[-width:].sum(axis=0) for c, n in counts.items()}
     pairs = [(np.array(reference.counts[c]), last[c], how) for c, how in reference.hows.items()]
@@ -237,10 +253,17 @@ def _window(reference, counts, width, i):
     z = (far - reference.middle[i]) / np.array(reference.reach[i])
     table = pd.DataFrame(found.T, pd.Index(list(last), name="feature"), _TESTS)
     table = table.assign(test=np.array(_TESTS)[z.argmax(axis=0)], z=z.max(axis=0))
-    weeks, (past, new, _) = len(reference.largest), pairs[0]
-    as_far = weeks - np.searchsorted(reference.largest, table.z)
-    enough = new.sum() >= past.sum() / reference.days * width / 2  # for fewer flights no level is known
-    return table.assign(p=np.where(enough, (1 + as_far) / (1 + weeks), np.nan))
+    # for fewer flights no level is known
+    enough = pairs[0][1].sum() >= pairs[0][0].sum() / reference.days * width / 2
+    return table.assign(p=np.where(enough, _as_far(reference.largest, table.z, reference.days), np.nan))
+
+
+def _as_far(largest, z, days):
+    # share of weeks that stray to z: `largest` times Student's spread, a degree of freedom for each week of the past
+    from scipy.special import gammainc
+
+    half, z = days / _WEEK / 2, np.maximum(z, 1e-9)
+    return np.array([gammainc(half, half * (np.maximum(largest, 1e-6) / x) ** 2).mean() for x in z])
 
 
 def _last(table, now):  # of each flight what came last by now
@@ -295,7 +318,8 @@ def performance(flights: pd.DataFrame, decision: Decision) -> pd.DataFrame:
     y, p, act = flights.bad, flights.probability, flights.act.astype(bool)
     saved = flight_savings(act, y.fillna(0), decision).where(y.notna())
     each = {"flights": p >= 0, "known": y.notna(), "overdue": flights.overdue, "acts": act}
-    table = pd.DataFrame(each).astype(int).assign(saved=saved).groupby(flights.day).sum()
+    table = pd.DataFrame(each).astype(int).groupby(flights.day).sum()
+    table["saved"] = saved.groupby(flights.day).sum(min_count=1)
     mean = pd.DataFrame({"predicted": p.where(y.notna()), "observed": y, "brier": (y - p) ** 2})
     return table.join(mean.groupby(flights.day).mean()).assign(auc=_auc(flights[y.notna()]))
 
@@ -328,12 +352,11 @@ def _errors(sums, name):  # in standard deviations of coins tossed with p
 
 
 def _strays(days, rng):
-    # (window, measure) -> (2000, 7) errors of weeks like these days, with luck of their own
-    weeks, luck = _fortnights(len(days), 2000, rng), rng.standard_normal((2000, _WEEK))
-    found = {}
+    # (window, measure) -> (2000, 7) errors of weeks of these days
+    weeks, found = _fortnights(len(days), 2000, rng), {}
     for w in (1, _WEEK):
         sums = dict(zip(days, np.moveaxis(_windows(days.to_numpy()[weeks], w), -1, 0), strict=True))
-        found |= {(w, name): np.abs(_errors(sums, name) + luck) for name in ("bad", "brier", "saved")}
+        found |= {(w, name): np.abs(_errors(sums, name)) for name in ("bad", "brier", "saved")}
     return found
 
 
@@ -344,22 +367,20 @@ def _promise(last, name, reach):
 # %% ../nbs/6_monitor/23_monitor.ipynb #638c8484
 def estimate(
     flights: pd.DataFrame,  # from `matched`; labels are not looked at
-    past: pd.DataFrame,  # labelled days that the model did not learn from, 14 at least
+    past: pd.DataFrame,  # labelled days that the model did not learn from
     decision: Decision,
     level: float = 0.9,  # of the intervals
-    together: bool = False,  # one row for all days instead of one a day
 ) -> pd.DataFrame:  # index day; flights, and of bad (share), brier, saved (dollars): the value, low and high
     """What the model will have saved, its Brier score and the share of bad flights, before a label is there.
 
     From calibrated p: sums of act * (prevented * p - cost), means of p (1 - p). The interval is as wide as past days
     strayed from their own estimate: a day's flights share its storm. That p has lost its meaning it cannot see.
-    Raises ValueError for fewer than 14 labelled days in the past, a level outside 0 to 1.
+    Raises ValueError for a level outside 0 to 1, or a past of fewer than 14 labelled days, or than the level needs: n
+    days cover (n - 1) / (n + 1) at most.
     """
     _share(level)
-    sums, seen = _sums(_flights(flights), decision), _sums(_flights(past, "past", 2 * _WEEK), decision)
-    if together:
-        seen = seen.rolling(min(len(sums), len(seen) // 4)).sum().dropna()
-        sums = sums.sum().to_frame(flights.day.max()).T.rename_axis("day")
+    least = max(2 * _WEEK, int(np.ceil((1 + level) / (1 - level) - 1e-9)))
+    sums, seen = _sums(_flights(flights), decision), _sums(_flights(past, "past", least), decision)
     table = pd.DataFrame({"flights": sums.n.astype(int)})
     for name in ("bad", "brier", "saved"):
         size, ends = 1 if name == "saved" else sums.n, _ends(_errors(seen, name), level)
@@ -372,12 +393,12 @@ def gap(
     flights: pd.DataFrame,  # from `matched`: the last days, as far as labels are known
     past: pd.DataFrame,  # labelled days that the model did not learn from, 28 at least
     decision: Decision,
-    level: float = 0.02,  # share of weeks like the past's in which anything alarms, looked at daily
+    level: float = 0.02,  # share of new weeks without a gap in which anything alarms, looked at daily
     seed: int = 0,
 ) -> pd.DataFrame:  # index days (1 or 7 labelled ones), measure; found, expected, z, p, alarm
     """How far bad flights (share), Brier score and savings (dollars) are from what the model promised for these flights.
 
-    `p`, `alarm`: as in `drift`, against weeks of the past. Windows that labelled days do not fill are left out.
+    `p`, `alarm`: as in `drift`, against how far the past's weeks were from their own promise. Windows that labelled days do not fill are left out.
     Raises ValueError for fewer than 28 labelled days in the past, a level outside 0 to 1.
     """
     _share(level)
@@ -391,5 +412,5 @@ def gap(
     rows = {at: _promise(sums.tail(at[0]).sum(), at[1], reach[at]) for at in strays if at[0] <= len(sums)}
     index = pd.MultiIndex.from_tuples(rows, names=["days", "measure"])
     table = pd.DataFrame(list(rows.values()), index, ["found", "expected", "z"], dtype=float)
-    p = (1 + (largest >= np.abs(table[["z"]].to_numpy())).sum(axis=1)) / (1 + len(largest))
-    return table.assign(p=p, alarm=p <= level)
+    table["p"] = _as_far(largest, np.abs(table.z), len(seen))
+    return table.assign(alarm=table.p <= level)

@@ -92,8 +92,9 @@ def _plain(x):
 
 def _money(performance, estimate):
     days = performance[["flights", "known", "saved"]]
-    says = f"{money(float(days.saved.sum()))} saved on {days.known.sum():,} flights with a label, of {days.flights.sum():,}."
-    title = f"{money(float(days.saved.sum()))} saved so far"
+    total = money(float(days.saved.sum())) if days.known.any() else "An unknown sum"
+    says = f"{total} saved on {days.known.sum():,} flights with a label, of {days.flights.sum():,}."
+    title = f"{total} saved so far"
     if estimate is not None:
         days = days.join(estimate[["saved_low", "saved_high"]])
         full = days[days.known == days.flights]

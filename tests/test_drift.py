@@ -130,8 +130,9 @@ def test_the_first_evidence_that_speaks_names_the_cause(lesson):
 
 @each_cause
 def test_the_diagnosis_holds_on_other_seeds(lesson, cause):
-    said = [lesson.diagnose(**lesson.evidence(lesson.world(cause, seed))) for seed in (21, 22, 23)]
-    assert said.count(cause) >= 2, said
+    seeds = range(21, 27) if cause == "noise" else range(21, 24)
+    said = [lesson.diagnose(**lesson.evidence(lesson.world(cause, seed))) for seed in seeds]
+    assert said.count(cause) >= (5 if cause == "noise" else 2), said
 
 
 def test_one_shift_keeps_the_order(lesson):

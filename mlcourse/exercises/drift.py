@@ -249,7 +249,8 @@ class ShareFromActs(Exercise):
             "divides by zero",
             """def share_from_acts(acted, past_acted, past_bad):
     hit, false = past_acted[past_bad].mean(), past_acted[~past_bad].mean()
-    return float(np.clip((acted.mean() - false) / (hit - false or 1e-9), 0, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.clip((acted.mean() - false) / (hit - false), 0, 1))
 """,
             "Where `hit` equals `false` the acts know nothing of bad flights, and no share can be read from them: return NaN.",
         ),
@@ -267,7 +268,7 @@ class ShareFromActs(Exercise):
         yield Case((np.arange(30) < 2, acted, bad), edge="fewer acts than false alarms alone would give")
         yield Case((np.arange(30) < 29, acted, bad), edge="more acts than bad flights alone would give")
         yield Case(
-            (rng.random(30) < 0.5, np.tile([True, False], 20), bad),
+            (np.arange(30) < 9, np.tile([True, False], 20), bad),
             edge="acts that know nothing of bad flights",
         )
         yield Case(
@@ -353,7 +354,35 @@ class MayTeach(Exercise):
 """,
             "A label is certain from `scheduled + delay` on, that very hour included.",
         ),
+        Mistake(
+            "writes by labels of the index",
+            """def may_teach(rows, first, end, now, delay):
+    certain = (rows.scheduled + delay <= now) & rows.bad.notna()
+    broken = (rows.scheduled >= first) & (rows.scheduled < end) & ~rows.mended
+    teach = np.zeros(len(rows), dtype=bool)
+    teach[rows.index[certain & ~broken]] = True
+    return teach
+""",
+            "You take labels of the index for positions. A log that was filtered or sorted has others: combine the conditions, and "
+            "use `.to_numpy()`.",
+        ),
+        Mistake(
+            "numbers for bools",
+            """def may_teach(rows, first, end, now, delay):
+    certain = (rows.scheduled + delay <= now) & rows.bad.notna()
+    broken = (rows.scheduled >= first) & (rows.scheduled < end) & ~rows.mended
+    return (certain & ~broken).to_numpy().astype(int)
+""",
+            "You return numbers. As an index, 0 and 1 would choose the first two rows again and again: return bools.",
+        ),
     )
+
+    def same(self, got, want) -> bool:
+        """As bools: a mask of numbers would be taken for positions."""
+        import numpy as np
+
+        kinds = {np.asarray(x).dtype for x in (got, want)}
+        return (len(kinds) == 1 or not len(want)) and super().same(got, want)
 
     def cases(self, rng) -> Iterator[Case]:
         """Made logs around a fault, with every boundary hit; then no fault, and no row."""
@@ -386,4 +415,5 @@ def _rows(rng, hours):
     bad = np.where(rng.random(n) < 0.15, np.nan, (rng.random(n) < 0.3) * 1.0)
     bad[n // 2 : n // 2 + 7] = 1.0  # the boundaries have labels
     mended = np.arange(n) < n // 2
-    return pd.DataFrame({"scheduled": hours, "bad": bad, "mended": mended & (rng.random(n) < 0.6)})
+    rows = pd.DataFrame({"scheduled": hours, "bad": bad, "mended": mended & (rng.random(n) < 0.6)})
+    return rows.set_index(rng.permutation(n) + 100)
