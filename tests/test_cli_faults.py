@@ -121,6 +121,21 @@ def test_ctrl_c_from_the_first_moment_on(home, mine, command):
 
 
 @posix
+def test_ctrl_c_in_a_callback_of_python_is_not_lost(home, mine):
+    lines = """import signal, weakref
+from mlcourse import cli
+class Lock: pass
+def busy():
+    lock = Lock()
+    seen = weakref.ref(lock, lambda _: signal.raise_signal(signal.SIGINT))
+    del lock  # as the import system does: what its callback raises is dropped
+    time.sleep(60)
+cli.main = busy"""
+    process = made_course.start(home, "update", before=lines, cwd=mine)
+    assert finish(process, 130).strip() == STOPPED
+
+
+@posix
 @pytest.mark.parametrize("delay", [0.2, 0.5, 1.5])
 def test_ctrl_c_while_check_runs_leaves_no_kernel(home, mine, delay):
     cells = ["# One", f"open({str(mine / 'up')!r}, 'w').close()", "import time\nwhile True: time.sleep(0.1)"]
