@@ -105,6 +105,23 @@ class Patience(Exercise):
         yield Case((np.array([12.0]), 5, 10, 0.1), edge="a single start")
 
 
+_UNITS = """UNITS = {"": 1, "m": 0.001, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
+UNITS |= {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
+"""
+
+
+def _quantity(found='re.fullmatch("([0-9]+(?:[.][0-9]+)?)([A-Za-z]*)", text)', units=_UNITS):
+    # An answer to containers-2 that reads the text, or counts the units, in its own way.
+    return f"""{units}
+
+def quantity(text):
+    found = {found}
+    if not found or found[2] not in UNITS:
+        raise ValueError(text)
+    return float(found[1]) * UNITS[found[2]]
+"""
+
+
 class Quantity(Exercise):
     """A unit is one of a short list, and one letter makes a factor of a thousand million."""
 
@@ -148,43 +165,24 @@ def quantity(text):
     mistakes = (
         Mistake(
             "Mi is a million",
-            """UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 1e3, "Mi": 1e6, "Gi": 1e9, "Ti": 1e12}
-
-
-def quantity(text):
-    found = re.fullmatch("([0-9]+(?:[.][0-9]+)?)([A-Za-z]*)", text)
-    if not found or found[2] not in UNITS:
-        raise ValueError(text)
-    return float(found[1]) * UNITS[found[2]]
-""",
+            _quantity(
+                units="""UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 1e3, "Mi": 1e6, "Gi": 1e9, "Ti": 1e12}
+"""
+            ),
             "You count Mi in thousands. The i stands for binary: 1 Mi is 1024 * 1024 bytes, 5 % more than 1 M; at Ti it is 10 %.",
         ),
         Mistake(
             "M is binary too",
-            """UNITS = {"": 1, "m": 0.001} | {u: 1024**n for n, units in enumerate("k M G T".split(), 1) for u in units}
+            _quantity(
+                units="""UNITS = {"": 1, "m": 0.001} | {u: 1024**n for n, units in enumerate("k M G T".split(), 1) for u in units}
 UNITS |= {f"{u}i": 1024**n for n, u in enumerate("KMGT", 1)}
-
-
-def quantity(text):
-    found = re.fullmatch("([0-9]+(?:[.][0-9]+)?)([A-Za-z]*)", text)
-    if not found or found[2] not in UNITS:
-        raise ValueError(text)
-    return float(found[1]) * UNITS[found[2]]
-""",
+"""
+            ),
             "You count M in 1024s. Without the i, Kubernetes' units are decimal: 1 M is 1,000,000 bytes.",
         ),
         Mistake(
             "m is mega",
-            """UNITS = {"": 1, "m": 1000**2, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
-UNITS |= {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
-
-
-def quantity(text):
-    found = re.fullmatch("([0-9]+(?:[.][0-9]+)?)([A-Za-z]*)", text)
-    if not found or found[2] not in UNITS:
-        raise ValueError(text)
-    return float(found[1]) * UNITS[found[2]]
-""",
+            _quantity(units=_UNITS.replace("0.001", "1000**2")),
             "Your m is a million. It is a thousandth: 500m is half a core; and `memory: 512m` is half a byte, a pod that "
             "never starts.",
         ),
@@ -232,58 +230,22 @@ def quantity(text):
         ),
         Mistake(
             "a point needs no digit before it",
-            """UNITS = {"": 1, "m": 0.001, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
-UNITS |= {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
-
-
-def quantity(text):
-    found = re.fullmatch("([0-9]*[.]?[0-9]+)([A-Za-z]*)", text)
-    if not found or found[2] not in UNITS:
-        raise ValueError(text)
-    return float(found[1]) * UNITS[found[2]]
-""",
+            _quantity('re.fullmatch("([0-9]*[.]?[0-9]+)([A-Za-z]*)", text)'),
             "You take `.5`. The rule here wants digits on both sides of a point: nobody reads `.5` for `5` then.",
         ),
         Mistake(
             "strips blanks",
-            """UNITS = {"": 1, "m": 0.001, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
-UNITS |= {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
-
-
-def quantity(text):
-    found = re.fullmatch("([0-9]+(?:[.][0-9]+)?)([A-Za-z]*)", text.strip())
-    if not found or found[2] not in UNITS:
-        raise ValueError(text)
-    return float(found[1]) * UNITS[found[2]]
-""",
+            _quantity('re.fullmatch("([0-9]+(?:[.][0-9]+)?)([A-Za-z]*)", text.strip())'),
             "You strip blanks before you look. A quantity has none: what your check repairs, the cluster still refuses.",
         ),
         Mistake(
             "a newline at the end",
-            """UNITS = {"": 1, "m": 0.001, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
-UNITS |= {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
-
-
-def quantity(text):
-    found = re.match("^([0-9]+(?:[.][0-9]+)?)([A-Za-z]*)$", text)
-    if not found or found[2] not in UNITS:
-        raise ValueError(text)
-    return float(found[1]) * UNITS[found[2]]
-""",
+            _quantity('re.match("^([0-9]+(?:[.][0-9]+)?)([A-Za-z]*)$", text)'),
             "A newline at the end passes: `$` matches before it too. Use `re.fullmatch`.",
         ),
         Mistake(
             "whole numbers only",
-            """UNITS = {"": 1, "m": 0.001, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
-UNITS |= {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
-
-
-def quantity(text):
-    found = re.fullmatch("([0-9]+)([A-Za-z]*)", text)
-    if not found or found[2] not in UNITS:
-        raise ValueError(text)
-    return float(found[1]) * UNITS[found[2]]
-""",
+            _quantity('re.fullmatch("([0-9]+)([A-Za-z]*)", text)'),
             "You refuse a point. `0.5` cores and `1.5Gi` are good quantities.",
         ),
     )
