@@ -1,4 +1,4 @@
-"""What operators earn in half a year of flights, beside each other, with 95 % intervals over seeds; three further measures.
+"""What operators earn in half a year of flights, beside each other, with 95 % intervals over seeds; two further measures.
 
 python bench/simulate.py [--seeds N] [--days D] [--scenarios NAMES] [--operators NAMES] [--json FILE]
 python bench/simulate.py --decoys [--seeds N]       (the costly actions of careful where nothing is broken)

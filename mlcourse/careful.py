@@ -229,7 +229,7 @@ def operator_named(text: str, world: World) -> Operator:
     module, _, name = text.partition(":")
     try:
         return getattr(importlib.import_module(module), name)()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         names = f"{', '.join(OPERATORS)}, MODULE:CLASS or http://…"
         raise ValueError(
             f"operator must be {names}, got {text!r} ({type(error).__name__}: {error})"

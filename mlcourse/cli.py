@@ -408,7 +408,9 @@ def simulate(
     out: Annotated[
         Path, typer.Option(help="Folder of the post-mortem, and of what a run goes on from.")
     ] = Path("mlcourse-simulate"),
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that an answer may take.")] = 10.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds that an answer may take.")
+    ] = 10.0,
     nightly: Annotated[bool, typer.Option(help="Compare with 'retrain every night' too: minutes.")] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page to watch; 0: a free one.")] = 0,
 ) -> None:
@@ -424,7 +426,8 @@ def simulate(
     from mlcourse.services import champion
 
     sys.path.insert(0, os.getcwd())  # MODULE:CLASS of one's own
-    names = ["nothing", "last-month", *["nightly"] * nightly, "careful", "oracle"]
+    rest = ("nothing", "last-month", *["nightly"] * nightly, "careful", "oracle")
+    rest = tuple(name for name in rest if url or name != operator)
     try:
         sim.calendar(scenario, seed, days)
         world = real_world()
@@ -433,8 +436,7 @@ def simulate(
         journal = out / f"{scenario}-{seed}-{days}-{'http' if url else 'own'}.jsonl"
         with live.web(port) as (page, publish), _screen(live, publish, page) as tell:
             score = sim.play(service, policy, scenario, seed, days, world, tell, journal, champion(world))
-        names = [name for name in names if url or name != operator]
-        others = careful.references(scenario, seed, days, world, tuple(names))
+            others = careful.references(scenario, seed, days, world, rest)  # the page shows the end meanwhile
     except ValueError as error:
         raise Stop(f"{error}.", 2) from error
     write(out / "score.json", live.as_json(score).encode())

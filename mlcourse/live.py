@@ -27,12 +27,20 @@ def _when(text: str | None, hour: bool = True) -> str:
     return "never" if text is None else text[: 16 if hour else 10].replace("T", " ")
 
 
+def _by(row: dict[str, Any]) -> str:
+    return "the operator" if row["mended"] else "itself" if row["over"] and row["end"] else "nobody"
+
+
+def _lost(row: dict[str, Any]) -> str:
+    return "not measured" if row["lost"] is None else money(row["lost"])
+
+
 def _incident(row: dict[str, Any]) -> dict[str, str]:
     late = "not noticed" if row["hours"] is None else f"after {row['hours']} h"
     return {
         "Incident": row["name"] + (f" ({row['where']})" if row["where"] else ""), "From": _when(row["start"]),
-        "Until": _when(row["end"]), "Ended by": "the operator" if row["mended"] else "itself", "Noticed": late,
-        "Lost": money(row["lost"]),
+        "Until": _when(row["end"]) if row["end"] else "goes on", "Ended by": _by(row), "Noticed": late,
+        "Lost": _lost(row),
     }  # fmt: skip
 
 
@@ -173,7 +181,12 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def web(port: int = 0) -> Iterator[tuple[str, Any]]:
     """A small server on this computer alone: its address, and a function that shows a snapshot on its page."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
+    except OSError as error:
+        raise ValueError(
+            f"port must be one that is free to you, got {port} ({error.strerror}); 0 takes one"
+        ) from error
     server.daemon_threads, server.now = True, {}
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -232,11 +245,11 @@ def _line(score: Score) -> str:
         ax.set(ylabel="net savings (million $)")
         ax.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
 
-    worst = max(score.incidents, key=lambda i: i["lost"], default=None)
+    worst = max(score.incidents, key=lambda i: i["lost"] or 0, default=None)
     title = "No incident cost anything" if worst else "No incident struck on these days"
-    if (
-        worst and worst["lost"] > 0
-    ):  # a service far better than the yardstick earns more than that on clean data
+    if worst and worst["lost"] is None:
+        title = "What incidents cost was not measured"
+    elif worst and worst["lost"] > 0:  # a service better than the yardstick may gain
         title = f"{worst['name']} cost most: {money(worst['lost'])}"
     says = (
         f"Net savings end at {money(score.money)} after {len(day)} days. Shaded: {len(score.incidents)} incidents while they "
@@ -250,10 +263,10 @@ def _told(incident: dict[str, Any], careful: dict[str, Any] | None) -> dict[str,
     delay = lambda i: "never" if i["hours"] is None else f"{i['hours']} h"
     row = {
         "Incident": incident["name"], "Where": incident["where"], "From": _when(incident["start"]), "Until": _when(incident["end"]),
-        "Ended by": "the operator" if incident["mended"] else "itself", "Noticed after": delay(incident), "Lost": money(incident["lost"]),
+        "Ended by": _by(incident), "Noticed after": delay(incident), "Lost": _lost(incident),
     }  # fmt: skip
     return row | (
-        {"Careful noticed after": delay(careful), "Careful lost": money(careful["lost"])} if careful else {}
+        {"Careful noticed after": delay(careful), "Careful lost": _lost(careful)} if careful else {}
     )
 
 

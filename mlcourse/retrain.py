@@ -48,6 +48,8 @@ def _need(table, *columns, name="flights"):
 def _zoned(scheduled):
     if getattr(scheduled.dtype, "tz", None) is None:
         raise ValueError(f"scheduled must be moments with their time zone, got {scheduled.dtype}")
+    if scheduled.hasnans:
+        raise ValueError(f"scheduled must be known for each flight, got NaT for {scheduled.isna().sum():,}")
 
 # %% ../nbs/6_monitor/25_retrain.ipynb #12d7bd0d
 def contradicted(
@@ -80,7 +82,7 @@ class Trigger:
     budget: float = 12_000.0  # dollars in any 365 days
 
     def __post_init__(self):
-        if min(self.every, self.drift) < 1 or not min(self.rest, self.price, self.budget) >= 0:
+        if min(self.every, self.drift) < 1 or not all(x >= 0 for x in (self.rest, self.price, self.budget)):
             raise ValueError(f"every and drift must be at least 1, the others at least 0, got {self}")
 
     def reason(self, now: pd.Timestamp, trained: list, drifted: tuple = (), performance: bool = False) -> str:

@@ -14,10 +14,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 
-from mlcourse.frame import Decision
 from mlcourse.incidents import (
     DAY,
-    DEFAULT,
     KEY,
     SENT,
     Answers,
@@ -207,10 +205,14 @@ class Line:
 
     def __init__(self, url, seconds, most=2**22):
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        try:
+            port, good = parts.port, parts.scheme in ("http", "https") and parts.hostname
+        except ValueError:  # no port that can be
+            good = False
+        if not good or parts.query or parts.fragment:
             raise ValueError(f"url must be like http://127.0.0.1:8000, got {url!r}")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self.open = lambda: kind(parts.hostname, parts.port, timeout=seconds)
+        self.open = lambda: kind(parts.hostname, port, timeout=seconds)
         self.base, self.seconds, self.most, self.line = parts.path.rstrip("/"), seconds, most, None
 
     def post(self, path: str, body: dict, key: str = "", seconds: float | None = None) -> Any:
@@ -297,13 +299,15 @@ def _read(said, n):  # probability, act and version of n flights, if the answer 
         raise ValueError(f"predictions must be a list of {n}, one a flight, got {got}")
     p, act = [one.get("probability") for one in found], [one.get("act") for one in found]
     wrong = [x for x in p if isinstance(x, bool) or not isinstance(x, int | float) or not 0 <= x <= 1]
-    if wrong or not isinstance(said.get("version"), str):
+    version = said.get("version")
+    if wrong or not isinstance(version, str) or not version.isprintable() or len(version) > 100:
+        got = repr((wrong or [version])[0])[:80]
         raise ValueError(
-            f"probability must be a number from 0 to 1 and version text, got {(wrong or [said.get('version')])[0]!r}"
+            f"probability must be a number from 0 to 1 and version a line of at most 100 characters, got {got}"
         )
     if not all(isinstance(one, bool) for one in act):
         raise ValueError("act must be true or false for every flight")
-    return p, act, said["version"]
+    return p, act, version
 
 
 class _Remote:
@@ -343,14 +347,17 @@ class HttpService(_Remote):
     def __init__(
         self,
         url: str,
-        decision: Decision = DEFAULT,
         seconds: float = 10.0,
         trainer: Any = None,
         key: str = "",
     ):
         if not seconds > 0:
             raise ValueError(f"seconds must be more than 0, got {seconds}")
-        self.line, self.decision, self.trainer, self.key = Line(url, seconds), decision, trainer, key
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError(
+                "key (MLCOURSE_API_KEY) must be printable ASCII; this one has a line end or the like in it"
+            )
+        self.line, self.address, self.trainer, self.key = Line(url, seconds), url, trainer, key
         self.seconds, self.lost = seconds, 0  # watches in a row that ended in a fault of the line
 
     def predict(self, sent: pd.DataFrame) -> Answers:

@@ -73,16 +73,19 @@ def play(
     world: World | None = None,  # None: the second half of 2013
     tell: Callable = lambda now: None,  # hears after every day what a screen may show
     journal: Path | None = None,  # file to go on from, made if it is not there
-    yardstick: Any = None,  # model; what it earns on clean data, less what was earned, is what incidents lost
+    yardstick: Any = None,  # model; what it earns on clean data, less what was earned, is what incidents lost; None: not measured
 ) -> Score:
     """Score of a service and its operator: the same seed gives the same score, to the cent. What they do wrong is told.
 
-    Raises ValueError for an unknown scenario, too few days, the journal of another run or operator."""
+    Raises ValueError for an unknown scenario, too few days, the journal of another run, operator or address."""
     base, hidden = world or real_world(), calendar(scenario, seed, days)
     state = State(with_decoys(base, hidden.decoys, days), hidden.incidents, seed, 4 * days)
     names = {"operator": named(operator), "scenario": scenario, "seed": seed}
-    book, bounded = Journal(journal, names | {"days": days}), Bounded(operator, checked)
-    asked, names["decoys"] = Recorded(service, book), placed(base, hidden.decoys)
+    if yardstick is None:
+        state.lost = dict.fromkeys(state.lost)  # not measured
+    book = Journal(journal, names | {"days": days, "service": getattr(service, "address", "")})
+    asked, bounded = Recorded(service, book), Bounded(operator, checked)
+    names["decoys"] = placed(base, hidden.decoys, days)
     for watch in range(4 * days):
         book.open(watch)
         take(state, watch, asked, bounded, book, step(state, watch, asked, yardstick))

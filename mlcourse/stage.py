@@ -86,9 +86,14 @@ class Operator(Protocol):
         """What to do at the end of a watch."""
 
 
+def plain(thing: object) -> str:
+    """Its text, a space for each character that no page or terminal may get: control characters, halves of pairs."""
+    return "".join(c if c.isprintable() else " " for c in str("" if thing is None else thing))
+
+
 def checked(action: object) -> Action:
     """The action; ValueError if there is none like it."""
-    kind, target, why = (str(part) for part in (*action, "", "")[:3])
+    kind, target, why = map(plain, (*action, "", "")[:3])
     allowed = {"alert": FEEDS, "mend": FEEDS[:-1], "off": GROUPS, "on": GROUPS}
     if kind not in [*PRICES][:9] or target not in allowed.get(kind, (target,)):
         raise ValueError(
@@ -275,7 +280,7 @@ class Score:
     money: float
     parts: dict  # dollars by what they were for
     daily: list  # dollars of each day
-    incidents: list  # a dict each: name, where, start, end, seen, hours, lost; times ISO, UTC
+    incidents: list  # a dict each: name, where, start, end, mended, over, seen, hours, lost (None: no yardstick); times ISO, UTC
     decoys: list
     actions: list  # a dict each: at, kind, target, why, dollars
     false_alarms: int
@@ -288,10 +293,11 @@ def _iso(state, watch):
 
 def _history(state, incident):  # an incident, as the post-mortem tells it
     end, noticed = min(state.ended.get(incident, incident.end), state.watches), state.noticed.get(incident)
+    lost = state.lost[incident]
     return {
         "name": incident.name, "where": incident.where, "start": _iso(state, incident.start), "end": _iso(state, end),
-        "mended": incident in state.ended, "seen": None if noticed is None else _iso(state, noticed + 1),
-        "hours": None if noticed is None else max(0, 6 * (noticed + 1 - incident.start)), "lost": round(float(state.lost[incident]), 2),
+        "mended": incident in state.ended, "over": incident.end <= state.watches, "seen": None if noticed is None else _iso(state, noticed + 1),
+        "hours": None if noticed is None else max(0, 6 * (noticed + 1 - incident.start)), "lost": None if lost is None else round(float(lost), 2),
     }  # fmt: skip
 
 
@@ -300,11 +306,12 @@ def _daily(state):
     return [round(float(day), 2) for day in series.reshape(-1, 4).sum(axis=1)]
 
 
-def placed(world: object, decoys: tuple) -> list:
-    """The dates of the decoys."""
+def placed(world: object, decoys: tuple, days: int) -> list:
+    """The dates of the decoys, as far as they are played."""
     date = lambda day: str((pd.Timestamp(world.first) + pd.Timedelta(days=day)).date())
     return [
-        {"name": name, "first": date(day), "last": date(day + len(real) - 1)} for name, day, real in decoys
+        {"name": name, "first": date(day), "last": date(min(day + len(real), days) - 1)}
+        for name, day, real in decoys
     ]
 
 
@@ -320,12 +327,14 @@ def scored(state: State, names: dict) -> Score:
 def snapshot(state: State, names: dict, watch: int) -> dict:
     """What a screen may show: nothing that is still hidden."""
     money = sum(float(series[: watch + 1].sum()) for series in state.money.values())
-    over = [i for i in state.incidents if i in state.noticed or i in state.ended or i.end <= watch]
+    past = lambda i: i in state.ended or i.end <= watch + 1
+    over = [i for i in state.incidents if past(i) or (i in state.noticed and i.start <= watch)]
+    known = [_history(state, i) | ({} if past(i) else {"end": None}) for i in over]  # an end ahead is hidden
     flights, acts, unanswered = np.sum(state.facts[-4:], axis=0).tolist()
     return names | {
         "now": _iso(state, watch + 1), "day": (watch + 1) // 4, "days": state.watches // 4, "money": round(money, 2),
         "daily": _daily(state)[: (watch + 1) // 4], "flights": flights, "acts": acts, "unanswered": unanswered,
-        "incidents": [_history(state, i) for i in over], "false_alarms": int(state.false_alarms), "told": state.told[-8:],
+        "incidents": known, "false_alarms": int(state.false_alarms), "told": state.told[-8:],
         "actions": [{"at": _iso(state, w + 1), **a._asdict()} for w, a in state.deeds[-8:]], "off": sorted(state.off),
     }  # fmt: skip
 
@@ -334,9 +343,9 @@ def take(state: State, watch: int, service: Service, operator: object, book: obj
     """Let the operator look, and do what it says."""
     sent, answers, outcomes, fault = seen
     told = list(dict.fromkeys([*(f for f in answers.fault if f), *([fault] if fault else [])]))
-    state.facts.append(
-        (len(_decided(state, watch)), int(answers.act.sum()), int(np.isnan(answers.probability).sum()))
-    )
+    own, flights = sent.index.to_numpy() >= 0, len(_decided(state, watch))  # copies of a message are none
+    heard = len({*sent.index[own & np.isfinite(answers.probability)]})
+    state.facts.append((flights, int(answers.act[own].sum()), flights - heard))
     actions, trouble = book.actions(
         lambda: operator.watch(_shown(state, watch, sent, answers, outcomes, told))
     )
@@ -346,7 +355,7 @@ def take(state: State, watch: int, service: Service, operator: object, book: obj
             trouble = [*trouble, said]
         state.deeds.append((watch, action))
     at = f"{moments([state.minute(watch + 1)])[0]:%Y-%m-%d %H:%M} UTC: "
-    state.told += [at + text for text in [*told[:3], *trouble]][: max(0, 500 - len(state.told))]
+    state.told += [at + plain(text) for text in [*told[:3], *trouble]][: max(0, 500 - len(state.told))]
 
 
 def named(operator: object) -> str:

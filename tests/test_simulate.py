@@ -41,6 +41,7 @@ from mlcourse.serve import Service, read_log
 from mlcourse.services import Bounded, HttpService, InProcess, Line, Trainer, champion
 from mlcourse.simulate import Calendar, LastMonth, Nightly, Nothing, Oracle, calendar, play
 from mlcourse.stage import (
+    FEEDS,
     PRICES,
     Action,
     State,
@@ -282,6 +283,15 @@ def test_a_journal_of_another_run_is_refused(run, tmp_path):
         run(Nothing(), days=1, journal=path)
 
 
+def test_another_service_does_not_go_on_from_the_first(run, tmp_path):
+    (first, one), (second, two) = (serving(lambda h, f: say(h, good(f))) for _ in range(2))
+    with pytest.raises(Killed):
+        run(Nothing(), days=2, service=HttpService(one), journal=tmp_path / "j", tell=killed_on(1))
+    with pytest.raises(ValueError, match="journal must be of the same run"):
+        run(Nothing(), days=2, service=HttpService(two), journal=tmp_path / "j")
+    first.shutdown(), second.shutdown()
+
+
 def test_an_operator_that_was_changed_does_not_go_on_from_the_old_one(run, tmp_path):
     old = types.SimpleNamespace(name="mine", watch=lambda seen: [("mend", "labels", "to be sure")])
     new = types.SimpleNamespace(name="mine", watch=lambda seen: [])
@@ -492,7 +502,8 @@ def test_operators_by_name(world, tmp_path, monkeypatch):
     assert operator_named("mine_of_a_learner:Policy", world).watch(None) == []
     assert isinstance(operator_named("careful", world), Careful)
     assert isinstance(operator_named("http://127.0.0.1:1", world), Webhook)
-    for wrong in ("nobody", "mine_of_a_learner:Other", "mine_of_a_learner"):
+    (tmp_path / "that_ends.py").write_text("raise SystemExit('no')\n")
+    for wrong in ("nobody", "mine_of_a_learner:Other", "mine_of_a_learner", "that_ends:Policy"):
         with pytest.raises(ValueError, match="operator must be nothing, last-month"):
             operator_named(wrong, world)
 
@@ -526,6 +537,23 @@ def test_a_webhook_that_answers_nonsense_is_told(run, answer):
     score = run(Webhook(url), days=1)
     server.shutdown()
     assert not score.actions and sum("the operator failed" in text for text in score.told) == 4
+
+
+def test_what_comes_from_outside_is_shown_as_text(run):
+    """Half a character, or an order to the terminal, reaches neither page nor screen; null is no target."""
+    odd = {"kind": "retrain", "target": None, "why": "\ud800 \x1b[2J"}
+    server, url = serving(
+        lambda h, _: say(
+            h,
+            {"actions": [odd]} if "watch" in h.body else b"\x1b]0;mine\x07",
+            500 * ("watch" not in h.body) or 200,
+        )
+    )
+    score = run(Webhook(url), days=1, service=HttpService(url))
+    server.shutdown()
+    text = live.postmortem(score) + live.as_json(score) + "".join(score.told)
+    assert len(score.actions) == 4 and score.actions[0]["target"] == "" and "no usable answer" in text
+    assert text.encode() and "\x1b" not in text and "\\u001b" not in text
 
 
 def test_a_webhook_that_never_ends_is_told(run):
@@ -618,6 +646,8 @@ FAULTS = {
     "a probability as text": lambda h, f: say(h, with_each(f, probability="0.4")),
     "act as text": lambda h, f: say(h, with_each(f, act="yes")),
     "version as number": lambda h, f: say(h, good(f, 0.4) | {"version": 3}),
+    "half a character": lambda h, f: say(h, good(f, 0.4) | {"version": "\ud83d"}),
+    "a version without end": lambda h, f: say(h, good(f, 0.4) | {"version": "1" * 100_000}),
     "above 1": lambda h, f: say(h, good(f, 7)),
     "too few": lambda h, f: say(h, good(f[1:])),
     "too many": lambda h, f: say(h, good([*f, 1])),
@@ -697,11 +727,14 @@ def test_bad_arguments(run, world):
         run(Nothing(), "easy")
     with pytest.raises(ValueError, match="days must be at least 1"):
         run(Nothing(), days=0)
-    for url in ("ftp://x", "http://", "http://x/?q=1", "127.0.0.1:8000"):
+    for url in ("ftp://x", "http://", "http://x/?q=1", "127.0.0.1:8000", "http://127.0.0.1:99999"):
         with pytest.raises(ValueError, match="url must be like"):
             HttpService(url)
     with pytest.raises(ValueError, match="seconds must be more than 0"):
         HttpService("http://x", seconds=0)
+    with pytest.raises(ValueError, match="MLCOURSE_API_KEY") as told:
+        HttpService("http://x", key="s3cret\r")
+    assert "s3cret" not in str(told.value)
     with pytest.raises(ValueError, match="names must be among"):
         references("calm", names=("nobody",), days=1, world=world)
 
@@ -763,11 +796,51 @@ def test_the_terminal_shows_money_and_incidents(played, width):
         console.print(live.view(one))
 
 
-def test_a_snapshot_hides_what_is_hidden(played):
-    first = played[1][0]
-    known = {(i["name"], i["start"]) for i in first["incidents"]}
-    assert all(start < first["now"] for _, start in known) and len(known) < len(played[0].incidents)
-    json.dumps(first)
+def test_a_snapshot_hides_what_is_hidden(run, played):
+    """Neither an incident that has not begun nor the end of one that goes on, whatever was ordered in time."""
+    alarm = types.SimpleNamespace(watch=lambda seen: [("alert", feed) for feed in FEEDS])
+    shown = list(played[1])
+    run(alarm, "chaos", days=9, tell=shown.append)
+    going = 0
+    for now in shown:
+        text = json.dumps(now)
+        assert all(i["start"] < now["now"] and (i["end"] or "") <= now["now"] for i in now["incidents"])
+        going += text.count('"end": null')
+        assert text.count('"end": null') == sum(
+            i["Ended by"] == "nobody" for i in live.as_page(now)["incidents"]
+        )
+    assert going > 5 and len(played[1][0]["incidents"]) < len(played[0].incidents)
+
+
+def test_what_a_run_cuts_off_was_ended_by_nobody(run):
+    score = run(Nothing(), "only new airport", days=6)
+    (row,) = score.incidents
+    assert not row["over"] and not row["mended"] and "<td>nobody</td>" in live.postmortem(score)
+
+
+def test_what_was_not_measured_is_not_called_nothing(world, model):
+    score = play(InProcess(world, model), Nothing(), "only deploy that fails", 1, 6, world)
+    page = live.postmortem(score)
+    assert score.incidents[0]["lost"] is None and "not measured" in page and "No incident cost" not in page
+
+
+def test_a_decoy_ends_with_the_run(run):
+    (row,) = run(Nothing(), "only quiet week", days=2, seed=0).decoys
+    assert row["first"] <= row["last"] <= "2013-07-02"
+
+
+def test_each_flight_without_an_answer_is_counted_once(run):
+    """A burst brings copies and flights that are none of the desk's: the screen counts what the money counts."""
+    shown = []
+    score = run(Nothing(), "only traffic burst", days=8, tell=shown.append, service=Always(0.5))
+    counted = sum(now["unanswered"] for now in shown)
+    assert counted * PRICES["unanswered"] == -score.parts["unanswered"] > 0
+    assert all(now["unanswered"] <= now["flights"] for now in shown)
+
+
+def test_a_port_that_is_taken_is_named():
+    with live.web() as (url, _), pytest.raises(ValueError, match="port must be one that is free"):
+        live.web(int(url.split(":")[2].strip("/"))).__enter__()
 
 
 def test_the_web_page_shows_the_same(played):
@@ -809,7 +882,7 @@ def test_the_command_plays_and_writes_a_post_mortem(world, model, tmp_path, monk
 @pytest.mark.parametrize(
     ("options", "says"),
     [(["--scenario", "easy"], "scenario must be"), (["--operator", "nobody"], "operator must be"),
-     (["--url", "ftp://x"], "url must be")],
+     (["--url", "ftp://x"], "url must be"), (["--timeout", "inf"], "3600")],
 )  # fmt: skip
 def test_the_command_refuses_what_cannot_be(options, says, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -260,6 +260,15 @@ class FairDuel(Exercise):
 """,
             "You subtract the challenger from the champion. Positive must mean that the challenger saves more.",
         ),
+        Mistake(
+            "leaves draws out",
+            """def fair_duel(day, champion, challenger):
+    daily = pd.Series(challenger - champion).groupby(day).sum()
+    return float(daily[daily != 0].mean())
+""",
+            "You leave out days on which both saved the same. Such a day is a draw, and it counts; only a day without any flight "
+            "that both answered does not.",
+        ),
     )
 
     def cases(self, rng) -> Iterator[Case]:
@@ -273,6 +282,7 @@ class FairDuel(Exercise):
             new[(rng.random(150) < 0.25) | (day == 7)] = np.nan
             yield Case((day, old, new))
         yield Case((day, np.where(np.isnan(old), 1.0, old), np.where(np.isnan(new), 2.0, new)))
+        yield Case((day, old, np.where(day == 9, old, new)))  # a day on which both save the same
         yield Case((day[:40], np.full(40, np.nan), new[:40]), edge="no flight that both answered")
         yield Case((day[:0], old[:0], new[:0]), edge="no flight at all")
 
@@ -417,6 +427,7 @@ class WayBack(Exercise):
         yield Case(([9, 4, 7, 4, "undo"],))  # an older version decides again, and is undone
         yield Case(([9, 4, "undo"],))  # a lower number is not an earlier promotion
         yield Case(([3, 7, "undo", 7],))  # what was undone may be promoted again
+        yield Case(([4, 9, 4, "undo", "undo"],))  # promoted anew, it still decided before
         yield Case(([1, 4, 9, "undo", "undo"],))
         yield Case(([3, 7, 9, "undo", 12, "undo"],))
         yield Case(([5, "undo", "undo"],), edge="nothing to go back to")

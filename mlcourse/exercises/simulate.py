@@ -421,6 +421,18 @@ class Share(Exercise):
 """,
             "A single seed gets an interval of width 0 with you. It has no spread, so it proves nothing: three NaN.",
         ),
+        Mistake(
+            "lets nobody beat the oracle",
+            """def share(nothing, mine, oracle):
+    leads = oracle > nothing
+    got = np.minimum((mine - nothing)[leads] / (oracle - nothing)[leads], 1)
+    if len(got) < 2:
+        return np.nan, np.nan, np.nan
+    half = 1.96 * got.std(ddof=1) / len(got) ** 0.5
+    return got.mean(), got.mean() - half, got.mean() + half
+""",
+            "You cut shares at 1. Now and then luck or a better model beats the yardstick: cut, the good seeds count less than they are.",
+        ),
     )
 
     def cases(self, rng) -> Iterator[Case]:
@@ -435,6 +447,7 @@ class Share(Exercise):
         for n in (20, 7):
             yield Case(seeds(n))
         nothing, mine, oracle = seeds(9)
+        yield Case((nothing, np.where(np.arange(9) == 3, nothing + 1.1 * (oracle - nothing), mine), oracle))
         yield Case((nothing, mine, np.where(np.arange(9) % 3, oracle, nothing - 500)))
         yield Case(
             (nothing, mine, np.where(np.arange(9) == 4, nothing, oracle)),
