@@ -46,10 +46,8 @@ def _need(table, *columns, name="flights"):
 
 
 def _zoned(scheduled):
-    if getattr(scheduled.dtype, "tz", None) is None:
-        raise ValueError(f"scheduled must be moments with their time zone, got {scheduled.dtype}")
-    if scheduled.hasnans:
-        raise ValueError(f"scheduled must be known for each flight, got NaT for {scheduled.isna().sum():,}")
+    if getattr(scheduled.dtype, "tz", None) is None or scheduled.hasnans:
+        raise ValueError(f"scheduled must be moments with their time zone, none NaT, got {scheduled.dtype}")
 
 # %% ../nbs/6_monitor/25_retrain.ipynb #12d7bd0d
 def contradicted(

@@ -395,7 +395,8 @@ class HttpService(_Remote):
 class Journal:
     """What was answered and done, a line a watch: a killed run is played again from it, up to where it was."""
 
-    def __init__(self, path, head):
+    def __init__(self, path, head, service):
+        head = head | {"service": getattr(service, "address", "")}
         self.path, self.old, self.sure = path, {}, True
         if path is None:
             return

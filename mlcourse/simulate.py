@@ -81,11 +81,8 @@ def play(
     base, hidden = world or real_world(), calendar(scenario, seed, days)
     state = State(with_decoys(base, hidden.decoys, days), hidden.incidents, seed, 4 * days)
     names = {"operator": named(operator), "scenario": scenario, "seed": seed}
-    if yardstick is None:
-        state.lost = dict.fromkeys(state.lost)  # not measured
-    book = Journal(journal, names | {"days": days, "service": getattr(service, "address", "")})
-    asked, bounded = Recorded(service, book), Bounded(operator, checked)
-    names["decoys"] = placed(base, hidden.decoys, days)
+    book, bounded = Journal(journal, names | {"days": days}, service), Bounded(operator, checked)
+    asked, names["decoys"] = Recorded(service, book), placed(base, hidden.decoys, days)
     for watch in range(4 * days):
         book.open(watch)
         take(state, watch, asked, bounded, book, step(state, watch, asked, yardstick))

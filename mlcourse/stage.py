@@ -218,7 +218,9 @@ def step(state: State, watch: int, service: Service, yardstick: object) -> tuple
     worth = _worth(state, rows, sent, answers) if len(rows) else {}
     for name, dollars in worth.items():
         state.money[name][watch] = dollars
-    if (active := state.active(watch)) and yardstick and len(rows):
+    if yardstick is None:
+        state.lost = dict.fromkeys(state.lost)  # not measured
+    elif (active := state.active(watch)) and len(rows):
         clean, acted = _known(state, rows, state.truth), state.acted[rows].copy()
         p = yardstick.predict(clean)
         short = sum(
