@@ -355,6 +355,8 @@ def _filled(registry: Any, name: str, alias: str, place: Path) -> None:
     except (ValueError, Unreachable) as error:
         if isinstance(error, Unreachable) and not registry.address.startswith("sqlite:"):
             raise Stop(f"{error}. Is the address right, and does the registry run?", 2) from error
+        if alias != "champion":
+            raise Stop(f"{error}. A run makes the champion only: is --alias right?", 2) from error
         if not (place / "model_card.md").is_file():
             raise Stop(
                 f"{error}. Run `mlcourse run` first: `mlcourse serve` then takes what it made.", 2
@@ -528,7 +530,7 @@ def doctor(dir: Dir = None) -> None:
     """Look at versions, data, disk, kernel and your folder: what is wrong, and the mend."""
     from mlcourse.doctor import examine
 
-    root = _root(dir)
+    root = _need(dir) if dir else _root(None)
     table = _table("", "What", "Found")
     wrong = 0
     for what, found, mend in examine(root):

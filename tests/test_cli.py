@@ -311,6 +311,11 @@ def test_doctor_finds_what_is_wrong_and_says_the_mend(laid, run, monkeypatch):
     assert "wrong progress" in said and "was damaged" in said
 
 
+def test_doctor_looks_at_the_folder_that_is_named_or_says_that_it_is_none(nbs, run):
+    code, said = run("doctor", "--dir", "nowhere")
+    assert code == 2 and "There is no course folder at" in said and "ok" not in said.split()
+
+
 NOT_WRITTEN = PermissionError(13, "Permission denied", "probe")
 
 

@@ -87,6 +87,37 @@ def test_a_write_that_fails_leaves_the_old_file(root, monkeypatch):
     monkeypatch.undo()
     p.record("frame-3", "passed")
     assert set(Progress(root).read()) == {"frame-1", "frame-2", "frame-3"}, "saved as soon as there is space"
+    assert p.trouble == ""
+
+
+def test_what_could_not_be_saved_never_undoes_another_notebooks_work(root, monkeypatch):
+    mine, other = Progress(root), Progress(root)
+    other.record("frame-2", "not yet")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            os, "fsync", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        )
+        mine.record("frame-1", "not yet")
+        mine.reset("frame-4")
+    other.record("frame-1", "passed")
+    other.record("frame-2", "passed")
+    assert mine.entry("frame-1") == {"outcome": "not yet", "passed": True, "tries": 2, "hints": 0}
+    mine.record("frame-3", "passed")
+    assert {id: entry["passed"] for id, entry in Progress(root).read().items()} == dict.fromkeys(
+        ("frame-1", "frame-2", "frame-3"), True
+    )
+
+
+def test_a_damaged_file_is_told_even_when_saving_begins_to_work_again(root, monkeypatch):
+    p = Progress(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            os, "fsync", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        )
+        p.record("frame-1", "passed")
+    p.path.write_text("{")
+    p.record("frame-2", "passed")
+    assert "damaged" in p.trouble and set(Progress(root).read()) == {"frame-1", "frame-2"}
 
 
 def test_solution_opens_after_two_tries_and_all_hints(root):
