@@ -109,10 +109,7 @@ def learn(
 ) -> None:
     """Lay the lessons in your folder, never over your work, and open JupyterLab on the home page."""
     root = (dir or _root(None) or Path("my-course")).expanduser().resolve()
-    if root.exists() and not root.is_dir():
-        raise Stop(f"{root} is a file: name another folder.", 2)
-    if root == course().parent or root.is_relative_to(course()):
-        raise Stop(f"{root} holds the course itself: name a folder of your own, such as my-course.", 2)
+    _see_that_it_is_the_learners(root)
     done = lay(root)
     if done["added"]:
         _print(f"Laid {_count(done['added'], 'file')} in {root}.")
@@ -123,6 +120,22 @@ def learn(
     if start:
         open_lab(root, browser, port, _open)
         _print(f"JupyterLab is stopped. Your work is in {root}.")
+
+
+def _see_that_it_is_the_learners(root: Path) -> None:
+    from mlcourse.exercises.progress import folder
+
+    own = "name a folder of your own, such as my-course"
+    if root.exists() and not root.is_dir():
+        raise Stop(f"{root} is a file: name another folder.", 2)
+    if root == course().parent or root.is_relative_to(course()):
+        raise Stop(f"{root} holds the course itself: {own}.", 2)
+    if (root / ".mlcourse").is_dir() or (root / "index.ipynb").exists():  # which is laid first
+        return
+    if outer := folder(root):
+        raise Stop(f"{root} lies inside your course folder {outer}: `mlcourse learn` opens that one.", 2)
+    if root.is_relative_to(course().parent) and any(root.glob("[!.]*")):
+        raise Stop(f"{root} lies in the course and is not empty: {own}.", 2)
 
 
 def _open(address: str) -> None:

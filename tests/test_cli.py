@@ -119,6 +119,29 @@ def test_learn_refuses_a_file_and_the_course_itself(nbs, tmp_path, run):
     assert files(tmp_path / "home") == sorted(f"nbs/{n}" for n in [*made_course.LESSONS, "matplotlibrc"])
 
 
+def test_learn_refuses_the_courses_other_folders_but_goes_on_in_a_half_laid_one(nbs, tmp_path, run):
+    (tmp_path / "home" / "tests").mkdir()
+    (tmp_path / "home" / "tests" / "test_it.py").write_text("")
+    code, said = run("learn", "home/tests", "--no-start")
+    assert code == 2 and "lies in the course and is not empty" in said
+    assert files(tmp_path / "home" / "tests") == ["test_it.py"]
+    assert run("learn", "home/mine", "--no-start")[0] == 0
+    for left in (tmp_path / "home/mine/.mlcourse/lessons.json", tmp_path / "home/mine/1_next/02_two.ipynb"):
+        left.unlink()  # it was killed before it wrote what it had laid
+    (tmp_path / "home" / "mine" / ".mlcourse").rmdir()
+    assert run("learn", "home/mine", "--no-start")[0] == 0
+    assert (tmp_path / "home/mine/1_next/02_two.ipynb").exists()
+
+
+def test_learn_never_lays_a_course_inside_a_course(laid, run, monkeypatch):
+    monkeypatch.chdir(laid / "1_next")
+    code, said = run("learn", "my-course", "--no-start")
+    assert code == 2 and f"lies inside your course folder {laid}: `mlcourse learn` opens that one" in said
+    (laid / "1_next/02_two.ipynb").unlink()
+    code, said = run("learn", "--no-start")
+    assert code == 0 and f"Laid 1 file in {laid}." in said and files(laid / "1_next") == ["02_two.ipynb"]
+
+
 def test_update_says_what_it_did_and_spares_what_was_touched(laid, nbs, run):
     assert "is that of mlcourse" in run("update", "--dir", laid)[1]
     executed = json.loads((laid / "0_start/01_one.ipynb").read_text())
