@@ -133,6 +133,16 @@ def test_solution_opens_after_two_tries_and_all_hints(root):
     assert all(s.strip() in opened for s in exercise.solutions) and exercise.hints[-1] in opened
 
 
+def test_what_the_answer_printed_is_on_the_card_as_text(root):
+    exercise = find("frame-1")
+    desk = Desk(
+        exercise, Progress(root), judge(exercise, lambda *args: print("<b>", len(args)) or "wrong", 1)
+    )
+    assert desk.state()["printed"] == "<b> 3\n" and "\nYour code printed:\n<b> 3\n" in desk.text()
+    desk = Desk(exercise, Progress(root), judge(exercise, exercise.reference, 1))
+    assert desk.state()["printed"] == "" and "printed" not in desk.text()
+
+
 def test_solution_opens_after_a_pass(root):
     exercise = find("frame-1")
     desk = Desk(exercise, Progress(root), judge(exercise, exercise.reference, 1))
