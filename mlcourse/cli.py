@@ -166,7 +166,8 @@ def status(dir: Dir = None) -> None:
     if not ahead:
         return _print("\nEvery exercise is passed.")
     lesson, exercise = ahead[0]
-    _print(f"\nNext: {exercise.id}, {exercise.title}, in {lesson.path}\n      {lesson.number} {lesson.title}")
+    called = f"{lesson.number} {lesson.title}".strip()
+    _print(f"\nNext: {exercise.id}, {exercise.title}, in {lesson.path}\n      {called}")
 
 
 @app.command()
@@ -508,7 +509,7 @@ def reset(exercise: Annotated[str, typer.Argument(help="Such as frame-1.")], dir
     """Put an exercise's starter back into your notebook; your answer is kept in .mlcourse/answers."""
     from mlcourse.exercises.progress import Progress as Record
 
-    root = _need(dir)
+    root, exercise = _need(dir), exercise.lower()
     kept = restore(root, exercise)
     record = Record(root)
     record.reset(exercise)

@@ -199,7 +199,7 @@ def test_check_shows_outcomes_and_leaves_the_file_alone(laid, run):
     assert {name: (laid / name).read_bytes() for name in files(laid)} == before
 
 
-@pytest.mark.parametrize("name", ["1", "01", "one", "01_one", "0_start/01_one.ipynb"])
+@pytest.mark.parametrize("name", ["1", "01", "one", "One", "01_one", "0_start/01_one.ipynb"])
 def test_check_knows_a_lesson_by_its_names(laid, run, monkeypatch, name):
     monkeypatch.chdir(laid / "1_next")
     monkeypatch.setattr("mlcourse.cli.execute", lambda *args: ([], ""))
@@ -277,7 +277,7 @@ def test_reset_puts_the_starter_back_and_keeps_the_answer(laid, run):
 
 
 def test_reset_says_why_it_cannot(laid, run):
-    assert run("reset", "two-9", "--dir", laid)[0] == 2
+    assert "Lesson 02 two has no exercise 'two-9'" in run("reset", "Two-9", "--dir", laid)[1]
     assert "no exercise 'two'" in run("reset", "two", "--dir", laid)[1]
     (laid / "1_next/02_two.ipynb").write_text(made_course.notebook("# Two", "x = 1"))
     code, said = run("reset", "two-1", "--dir", laid)

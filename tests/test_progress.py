@@ -5,11 +5,15 @@ import os
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
+from conftest import ROOT
+from test_exercises import ALL
 
 from mlcourse.exercises.card import Desk
 from mlcourse.exercises.engine import find, judge
 from mlcourse.exercises.progress import Progress, folder
+from mlcourse.jupyter import code
 
 
 @pytest.fixture
@@ -28,6 +32,20 @@ def test_a_pass_stays_a_pass(root):
     }
     p.reset("frame-1")
     assert Progress(root).read() == {}
+
+
+def test_the_home_page_shows_every_exercise_and_the_installed_courses_map(root, monkeypatch, capsys):
+    cells = code(ROOT / "nbs" / "index.ipynb")
+    (root / "index.ipynb").write_text('{"cells": []}')  # an older one, kept by an update
+    Progress(root).record("fraud-1", "passed")
+    monkeypatch.chdir(root)
+    scope = {"pd": pd}
+    for cell in (cells[1], cells[2], cells[-1]):
+        exec(cell, scope)
+    assert scope["road"]["ready"].sum() >= 16
+    said = capsys.readouterr().out
+    assert said.count("■") == 1 and said.count("□") == len(ALL) - 1
+    assert len({line.index(" of ") for line in said.splitlines()}) == 1, "in columns"
 
 
 def test_the_folder_is_found_from_below(root, monkeypatch):
