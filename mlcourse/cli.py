@@ -109,10 +109,7 @@ def learn(
 ) -> None:
     """Lay the lessons in your folder, never over your work, and open JupyterLab on the home page."""
     root = (dir or _root(None) or Path("my-course")).expanduser().resolve()
-    if root.exists() and not root.is_dir():
-        raise Stop(f"{root} is a file: name another folder.", 2)
-    if root == course().parent or root.is_relative_to(course()):
-        raise Stop(f"{root} holds the course itself: name a folder of your own, such as my-course.", 2)
+    _see_that_it_is_the_learners(root)
     done = lay(root)
     if done["added"]:
         _print(f"Laid {_count(done['added'], 'file')} in {root}.")
@@ -123,6 +120,22 @@ def learn(
     if start:
         open_lab(root, browser, port, _open)
         _print(f"JupyterLab is stopped. Your work is in {root}.")
+
+
+def _see_that_it_is_the_learners(root: Path) -> None:
+    from mlcourse.exercises.progress import folder
+
+    own = "name a folder of your own, such as my-course"
+    if root.exists() and not root.is_dir():
+        raise Stop(f"{root} is a file: name another folder.", 2)
+    if root == course().parent or root.is_relative_to(course()):
+        raise Stop(f"{root} holds the course itself: {own}.", 2)
+    if (root / ".mlcourse").is_dir() or (root / "index.ipynb").exists():  # which is laid first
+        return
+    if outer := folder(root):
+        raise Stop(f"{root} lies inside your course folder {outer}: `mlcourse learn` opens that one.", 2)
+    if root.is_relative_to(course().parent) and any(root.glob("[!.]*")):
+        raise Stop(f"{root} lies in the course and is not empty: {own}.", 2)
 
 
 def _open(address: str) -> None:
@@ -153,7 +166,8 @@ def status(dir: Dir = None) -> None:
     if not ahead:
         return _print("\nEvery exercise is passed.")
     lesson, exercise = ahead[0]
-    _print(f"\nNext: {exercise.id}, {exercise.title}, in {lesson.path}\n      {lesson.number} {lesson.title}")
+    called = f"{lesson.number} {lesson.title}".strip()
+    _print(f"\nNext: {exercise.id}, {exercise.title}, in {lesson.path}\n      {called}")
 
 
 @app.command()
@@ -355,6 +369,8 @@ def _filled(registry: Any, name: str, alias: str, place: Path) -> None:
     except (ValueError, Unreachable) as error:
         if isinstance(error, Unreachable) and not registry.address.startswith("sqlite:"):
             raise Stop(f"{error}. Is the address right, and does the registry run?", 2) from error
+        if alias != "champion":
+            raise Stop(f"{error}. A run makes the champion only: is --alias right?", 2) from error
         if not (place / "model_card.md").is_file():
             raise Stop(
                 f"{error}. Run `mlcourse run` first: `mlcourse serve` then takes what it made.", 2
@@ -493,7 +509,7 @@ def reset(exercise: Annotated[str, typer.Argument(help="Such as frame-1.")], dir
     """Put an exercise's starter back into your notebook; your answer is kept in .mlcourse/answers."""
     from mlcourse.exercises.progress import Progress as Record
 
-    root = _need(dir)
+    root, exercise = _need(dir), exercise.lower()
     kept = restore(root, exercise)
     record = Record(root)
     record.reset(exercise)
@@ -528,7 +544,7 @@ def doctor(dir: Dir = None) -> None:
     """Look at versions, data, disk, kernel and your folder: what is wrong, and the mend."""
     from mlcourse.doctor import examine
 
-    root = _root(dir)
+    root = _need(dir) if dir else _root(None)
     table = _table("", "What", "Found")
     wrong = 0
     for what, found, mend in examine(root):

@@ -112,7 +112,7 @@ def lessons() -> list[Lesson]:
 def find(name: str) -> Lesson:
     """The lesson called `name`: its number, file or name (`6`, `06`, `06_frame`, `frame`, `1_frame/06_frame.ipynb`)."""
     known = lessons()
-    wanted = Path(name).name.partition(".")[0]
+    wanted = Path(name).name.partition(".")[0].lower()
     for lesson in known:
         if Path(name) == lesson.path or wanted in _names(lesson):
             return lesson
@@ -236,8 +236,9 @@ def restore(root: Path, id: str) -> Path | None:
     """Put the starter of exercise `id` back into the learner's notebook; where the old answer is kept, None if same."""
     lesson = find(id.rpartition("-")[0] or id)
     if (starter := _cell(read(origin(lesson.path)), id)) is None:
+        called = f"{lesson.number} {lesson.name}".strip()
         raise Stop(
-            f"Lesson {lesson.number} {lesson.name} has no exercise {id!r}: `mlcourse check {lesson.name}` lists them.",
+            f"Lesson {called} has no exercise {id!r}: `mlcourse check {lesson.name}` lists them.",
             2,
         )
     notebook = read(root / lesson.path)

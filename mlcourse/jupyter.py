@@ -122,6 +122,8 @@ def _command(root: Path, browser: bool, port: int | None) -> list[str]:
         "LabApp.extension_manager": "readonly",
         "LabApp.expose_app_in_browser": True,  # an exercise's card leads to the next one
     }
+    if os.name != "nt":  # Jupyter's own is a login shell, whose /etc/profile may set another PATH
+        options["ServerApp.terminado_settings"] = {"shell_command": [os.environ.get("SHELL") or "sh"]}
     if port:
         options |= {"ServerApp.port": port, "ServerApp.port_retries": 0}
     return [sys.executable, "-m", "jupyterlab", *(f"--{k}={v}" for k, v in options.items())]

@@ -92,7 +92,8 @@ def run(
             now = fingerprint(STAGES[name], record, options | seen)
             why = _changed(out, STAGES[name], record.get(name), now)
             if why and number < begin:
-                raise Stop(f"{first} builds on {name}, and {why}: run `mlcourse run --from {name}`.", 2)
+                again = f"run `mlcourse run --from {name}`, with the same --out and --data"
+                raise Stop(f"{first} builds on {name}, and {why}: {again}.", 2)
             if why or (first and number >= begin):
                 tell(name, "begins", why=why or "asked for")
                 record[name] = _do(name, out, options, now, tell)
@@ -622,7 +623,8 @@ def save(model, features, split, predictions, contract, cleaning, training, eval
 
     if (thaw(model).predict_proba(features[split.block == 4])[:, 1] != predictions.model).any():
         raise ValueError(
-            "model.skops does not say what predictions.parquet holds: run `mlcourse run --from train`"
+            "model.skops does not say what predictions.parquet holds: "
+            "run `mlcourse run --from train`, with the same --out and --data"
         )
     parts = {"train": split[split.known <= 4], "test": split[split.block == 4]}
     hashes = saw["data"] | {file: saw[file] for file in ("predictions.parquet", "model.skops")}

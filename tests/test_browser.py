@@ -175,9 +175,11 @@ def test_lesson_wrong_answer_hint_right_answer(page, lab):
     open_lesson(page, "1_frame/06_frame.ipynb")
     ran = page.evaluate(RUN)
     assert ran == {"failed": [], "skipped": 0}, ran
-    card = answer(page, "frame-1", exercise.mistakes[0].code)
+    looks = exercise.mistakes[0].code.replace("\n", '\n    print("<b>", len(flights))\n', 1)
+    card = answer(page, "frame-1", looks)
     expect(card.locator(".mlcourse-badge")).to_contain_text(re.compile("Not yet|Fragile"))
     expect(card.locator(".mlcourse-message")).to_contain_text(shown(exercise.mistakes[0].message))
+    expect(card.locator(".mlcourse-heard")).to_have_text("Your code printed:<b> 60")
     expect(card.get_by_role("button", name=re.compile("^Solution after"))).to_be_disabled()
     bar = card.locator("progress")
     before = bar.evaluate("b => b.value")
@@ -199,9 +201,12 @@ def test_lesson_wrong_answer_hint_right_answer(page, lab):
 
     card = answer(page, "frame-1", exercise.solutions[1])
     expect(card.locator(".mlcourse-badge")).to_contain_text("Passed")
+    expect(card.locator(".mlcourse-heard")).to_be_hidden()
     assert card.locator("progress").evaluate("b => b.value") == before + 1
     card.get_by_role("button", name="Show solution").click()
-    expect(card.locator("pre")).to_contain_text(exercise.solutions[0].strip().splitlines()[0])
+    expect(card.locator("pre.mlcourse-solution")).to_contain_text(
+        exercise.solutions[0].strip().splitlines()[0]
+    )
     shot(page, "card_passed")
     card.get_by_role("button", name=re.compile("^Next")).click()
     page.wait_for_function("""() => { const n = window.jupyterapp.shell.currentWidget.content;

@@ -119,6 +119,29 @@ def test_learn_refuses_a_file_and_the_course_itself(nbs, tmp_path, run):
     assert files(tmp_path / "home") == sorted(f"nbs/{n}" for n in [*made_course.LESSONS, "matplotlibrc"])
 
 
+def test_learn_refuses_the_courses_other_folders_but_goes_on_in_a_half_laid_one(nbs, tmp_path, run):
+    (tmp_path / "home" / "tests").mkdir()
+    (tmp_path / "home" / "tests" / "test_it.py").write_text("")
+    code, said = run("learn", "home/tests", "--no-start")
+    assert code == 2 and "lies in the course and is not empty" in said
+    assert files(tmp_path / "home" / "tests") == ["test_it.py"]
+    assert run("learn", "home/mine", "--no-start")[0] == 0
+    for left in (tmp_path / "home/mine/.mlcourse/lessons.json", tmp_path / "home/mine/1_next/02_two.ipynb"):
+        left.unlink()  # it was killed before it wrote what it had laid
+    (tmp_path / "home" / "mine" / ".mlcourse").rmdir()
+    assert run("learn", "home/mine", "--no-start")[0] == 0
+    assert (tmp_path / "home/mine/1_next/02_two.ipynb").exists()
+
+
+def test_learn_never_lays_a_course_inside_a_course(laid, run, monkeypatch):
+    monkeypatch.chdir(laid / "1_next")
+    code, said = run("learn", "my-course", "--no-start")
+    assert code == 2 and f"lies inside your course folder {laid}: `mlcourse learn` opens that one" in said
+    (laid / "1_next/02_two.ipynb").unlink()
+    code, said = run("learn", "--no-start")
+    assert code == 0 and f"Laid 1 file in {laid}." in said and files(laid / "1_next") == ["02_two.ipynb"]
+
+
 def test_update_says_what_it_did_and_spares_what_was_touched(laid, nbs, run):
     assert "is that of mlcourse" in run("update", "--dir", laid)[1]
     executed = json.loads((laid / "0_start/01_one.ipynb").read_text())
@@ -176,7 +199,7 @@ def test_check_shows_outcomes_and_leaves_the_file_alone(laid, run):
     assert {name: (laid / name).read_bytes() for name in files(laid)} == before
 
 
-@pytest.mark.parametrize("name", ["1", "01", "one", "01_one", "0_start/01_one.ipynb"])
+@pytest.mark.parametrize("name", ["1", "01", "one", "One", "01_one", "0_start/01_one.ipynb"])
 def test_check_knows_a_lesson_by_its_names(laid, run, monkeypatch, name):
     monkeypatch.chdir(laid / "1_next")
     monkeypatch.setattr("mlcourse.cli.execute", lambda *args: ([], ""))
@@ -254,7 +277,7 @@ def test_reset_puts_the_starter_back_and_keeps_the_answer(laid, run):
 
 
 def test_reset_says_why_it_cannot(laid, run):
-    assert run("reset", "two-9", "--dir", laid)[0] == 2
+    assert "Lesson 02 two has no exercise 'two-9'" in run("reset", "Two-9", "--dir", laid)[1]
     assert "no exercise 'two'" in run("reset", "two", "--dir", laid)[1]
     (laid / "1_next/02_two.ipynb").write_text(made_course.notebook("# Two", "x = 1"))
     code, said = run("reset", "two-1", "--dir", laid)
@@ -309,6 +332,11 @@ def test_doctor_finds_what_is_wrong_and_says_the_mend(laid, run, monkeypatch):
     assert "wrong data" in said and said.count("delete .venv and run `python start.py`") == 2
     assert "wrong lessons 1 cannot be read" in said and "rename it" in said
     assert "wrong progress" in said and "was damaged" in said
+
+
+def test_doctor_looks_at_the_folder_that_is_named_or_says_that_it_is_none(nbs, run):
+    code, said = run("doctor", "--dir", "nowhere")
+    assert code == 2 and "There is no course folder at" in said and "ok" not in said.split()
 
 
 NOT_WRITTEN = PermissionError(13, "Permission denied", "probe")

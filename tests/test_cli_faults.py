@@ -206,6 +206,25 @@ def test_learn_serves_on_loopback_with_a_token_until_it_is_stopped(home, mine, s
 
 
 @posix
+def test_a_terminal_inside_jupyterlab_finds_the_command(home, mine):
+    from websockets.sync.client import connect
+
+    (home / ".profile").write_text(f"PATH={os.defpath}\n")  # what Debian's /etc/profile does to a login shell
+    env = os.environ | {"HOME": str(home), "SHELL": "/bin/sh", "PATH": os.defpath}
+    process = made_course.start(home, "learn", "--no-browser", before=MARK, cwd=mine, env=env)
+    place, token = address(process)
+    name = json.loads(ask(place + "api/terminals", token, b"{}"))["name"]
+    seen = ""
+    where = f"{place.replace('http', 'ws', 1)}terminals/websocket/{name}?token={token}"
+    with connect(where, proxy=None) as terminal:
+        terminal.send(json.dumps(["stdin", 'echo "<$(command -v mlcourse)>"\r']))
+        while not (found := re.search(r"<(/.*|)>", seen)):
+            seen += str(json.loads(terminal.recv(60))[1:])
+    stop(process, code=0)
+    assert found[1] == os.path.join(os.path.dirname(sys.executable), "mlcourse")
+
+
+@posix
 def test_servers_that_start_at_once_all_get_a_port(home, tmp_path):
     folders = [tmp_path / name for name in "abc"]
     for place in folders:

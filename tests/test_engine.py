@@ -135,6 +135,26 @@ def test_a_flood_of_text_is_held_back(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_what_the_failing_case_printed_is_told_first_of_all():
+    def prints(flags):
+        print("of", len(flags))
+        return sum(flags) / len(flags) if len(flags) != 21 else 7
+
+    said = outcome(prints)
+    assert (said.kind, said.printed) == (NOT_YET, "of 21\n"), (
+        "neither of the right case nor of the edge after it"
+    )
+    said = outcome(lambda flags: print("of", len(flags)) or sum(flags) / len(flags))
+    assert (said.kind, said.printed) == (FRAGILE, "of 0\n")
+    assert outcome(lambda flags: print("right") or RIGHT(flags)).printed == ""
+    assert outcome(lambda flags: sum(flags)).printed == ""
+    assert outcome(lambda flags: print("here") or 1 / 0).printed == "here\n"
+    assert outcome(lambda flags: print("x" * 500, end="")).printed == "x" * 500
+    assert outcome(lambda flags: print("x" * 999)).printed == "x" * 500 + "…"
+    assert outcome(lambda flags: print("asked") or 2, Asks()).printed == "asked\n"
+    assert outcome(lambda flags: print("round") or loops(flags), Hasty()).printed == "round\n"
+
+
 def test_replacing_numpy_is_undone():
     mean = np.mean
 

@@ -5,11 +5,15 @@ import os
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
+from conftest import ROOT
+from test_exercises import ALL
 
 from mlcourse.exercises.card import Desk
 from mlcourse.exercises.engine import find, judge
 from mlcourse.exercises.progress import Progress, folder
+from mlcourse.jupyter import code
 
 
 @pytest.fixture
@@ -28,6 +32,20 @@ def test_a_pass_stays_a_pass(root):
     }
     p.reset("frame-1")
     assert Progress(root).read() == {}
+
+
+def test_the_home_page_shows_every_exercise_and_the_installed_courses_map(root, monkeypatch, capsys):
+    cells = code(ROOT / "nbs" / "index.ipynb")
+    (root / "index.ipynb").write_text('{"cells": []}')  # an older one, kept by an update
+    Progress(root).record("fraud-1", "passed")
+    monkeypatch.chdir(root)
+    scope = {"pd": pd}
+    for cell in (cells[1], cells[2], cells[-1]):
+        exec(cell, scope)
+    assert scope["road"]["ready"].sum() >= 16
+    said = capsys.readouterr().out
+    assert said.count("■") == 1 and said.count("□") == len(ALL) - 1
+    assert len({line.index(" of ") for line in said.splitlines()}) == 1, "in columns"
 
 
 def test_the_folder_is_found_from_below(root, monkeypatch):
@@ -87,6 +105,37 @@ def test_a_write_that_fails_leaves_the_old_file(root, monkeypatch):
     monkeypatch.undo()
     p.record("frame-3", "passed")
     assert set(Progress(root).read()) == {"frame-1", "frame-2", "frame-3"}, "saved as soon as there is space"
+    assert p.trouble == ""
+
+
+def test_what_could_not_be_saved_never_undoes_another_notebooks_work(root, monkeypatch):
+    mine, other = Progress(root), Progress(root)
+    other.record("frame-2", "not yet")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            os, "fsync", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        )
+        mine.record("frame-1", "not yet")
+        mine.reset("frame-4")
+    other.record("frame-1", "passed")
+    other.record("frame-2", "passed")
+    assert mine.entry("frame-1") == {"outcome": "not yet", "passed": True, "tries": 2, "hints": 0}
+    mine.record("frame-3", "passed")
+    assert {id: entry["passed"] for id, entry in Progress(root).read().items()} == dict.fromkeys(
+        ("frame-1", "frame-2", "frame-3"), True
+    )
+
+
+def test_a_damaged_file_is_told_even_when_saving_begins_to_work_again(root, monkeypatch):
+    p = Progress(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            os, "fsync", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        )
+        p.record("frame-1", "passed")
+    p.path.write_text("{")
+    p.record("frame-2", "passed")
+    assert "damaged" in p.trouble and set(Progress(root).read()) == {"frame-1", "frame-2"}
 
 
 def test_solution_opens_after_two_tries_and_all_hints(root):
@@ -100,6 +149,16 @@ def test_solution_opens_after_two_tries_and_all_hints(root):
         assert desk.take_hint().count("Hint") == n + 1
     opened = desk.show_solution()
     assert all(s.strip() in opened for s in exercise.solutions) and exercise.hints[-1] in opened
+
+
+def test_what_the_answer_printed_is_on_the_card_as_text(root):
+    exercise = find("frame-1")
+    desk = Desk(
+        exercise, Progress(root), judge(exercise, lambda *args: print("<b>", len(args)) or "wrong", 1)
+    )
+    assert desk.state()["printed"] == "<b> 3\n" and "\nYour code printed:\n<b> 3\n" in desk.text()
+    desk = Desk(exercise, Progress(root), judge(exercise, exercise.reference, 1))
+    assert desk.state()["printed"] == "" and "printed" not in desk.text()
 
 
 def test_solution_opens_after_a_pass(root):

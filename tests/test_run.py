@@ -214,6 +214,7 @@ def test_what_from_and_until_cannot_do_is_said(mine, data, run, tmp_path):
     (mine / "features.parquet").write_text("")
     code, said = run("--from", "train", "--out", mine, "--data", data)
     assert code == 2 and "features.parquet is damaged: run `mlcourse run --from features`" in said
+    assert "`, with the same --out and --data." in said
 
 
 def test_the_terminal_shows_the_stages_the_money_and_the_report(mine, data, run):

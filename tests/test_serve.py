@@ -18,10 +18,11 @@ from pydantic import ValidationError
 from served import ENV, NAME, Client, place, registry, table  # noqa: F401
 from test_browser import CHROMIUM, browser, shot  # noqa: F401
 
-from mlcourse import serve
+from mlcourse import cli, serve
 from mlcourse.asgi import faults, listen, running, say
 from mlcourse.check_service import FLIGHT, RULES, check_service
 from mlcourse.features import FEATURES
+from mlcourse.folder import Stop
 from mlcourse.frame import Decision
 from mlcourse.serve import PredictionLog, Service, flight_model, parse_flights, read_log
 
@@ -391,6 +392,13 @@ def test_serve_without_a_model_says_what_to_do(tmp_path):
     nobody = run("serve", "--registry", "http://127.0.0.1:9", cwd=tmp_path)
     assert nobody.returncode == 2 and "does the registry run?" in nobody.stderr
     assert "http://127.0.0.1:9 does not answer: " in nobody.stderr and "mlcourse run" not in nobody.stderr
+
+
+def test_a_mistyped_alias_registers_nothing(registry, tmp_path, monkeypatch):
+    (tmp_path / "model_card.md").write_text("of a finished run")
+    monkeypatch.setattr(cli, "_register", lambda *args: pytest.fail("it registered a run"))
+    with pytest.raises(Stop, match=r"'champoin'.*is --alias right"):
+        cli._filled(registry, NAME, "champoin", tmp_path)
 
 
 def test_a_taken_port_is_said(service, registry, tmp_path):

@@ -57,12 +57,13 @@ def env(wheels, tmp_path):
     return {**kept, **told, **caches, "PYTHONDONTWRITEBYTECODE": "1", "PIP_USER": "1"}
 
 
-def lay(folder, space="0"):
-    """A tiny course; `space` replaces the GB that start.py asks for."""
+def lay(folder, space="0, 0"):
+    """A tiny course; `space` replaces the GB that start.py asks for, without and with what the tests need."""
     folder.mkdir(parents=True, exist_ok=True)
     source = (ROOT / "start.py").read_text(encoding="utf-8")
-    assert "SPACE = 1.5" in source
-    (folder / "start.py").write_text(source.replace("SPACE = 1.5", f"SPACE = {space}"), encoding="utf-8")
+    assert "SPACE = 1.4, 2.0" in source
+    source = source.replace("SPACE = 1.4, 2.0", f"SPACE = {space}")
+    (folder / "start.py").write_text(source, encoding="utf-8")
     (folder / "pyproject.toml").write_text('[build-system]\nrequires = ["setuptools"]\n')
     (folder / "constraints.txt").write_text("six==1.17.0\n")
     for name, text in {"settings.ini": SETTINGS, "setup.py": SETUP, "tiny.py": TINY}.items():
@@ -89,9 +90,11 @@ def run(course, env, *args, python=BASE):
     return child.returncode, said
 
 
-def words(message, course):
+def words(message, course, space="0, 0"):
     """The message as start.py in `course` prints it."""
-    return message.replace(str(ROOT), str(course)).replace("1.5 GB", "0 GB")
+    setup, test = space.split(", ")
+    message = message.replace(str(ROOT), str(course))
+    return message.replace("1.4 GB", f"{setup} GB").replace("2.0 GB", f"{test} GB")
 
 
 def test_sets_up_opens_and_then_has_nothing_to_do(course, env):
@@ -221,10 +224,11 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_too_small_a_disk_is_refused_at_once(small_disk, env):
-    course = lay(small_disk.path / "course", space="1.5")
-    code, said = run(course, env, "setup")
-    assert code == 1 and said.strip() == words(start.FULL, course).replace("0 GB", "1.5 GB")
+@pytest.mark.parametrize("command, space", [("setup", "1.4, 2.0"), ("test", "0, 2.0")])
+def test_too_small_a_disk_is_refused_at_once(small_disk, env, command, space):
+    course = lay(small_disk.path / "course", space)
+    code, said = run(course, env, command)
+    assert code == 1 and said.strip() == words(start.FULL, course, space)
 
 
 def test_disk_that_fills_up(small_disk, env):

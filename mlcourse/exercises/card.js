@@ -38,12 +38,16 @@ function render({ model, el }) {
   const title = make(head, "strong", "mlcourse-title");
   const message = make(card, "div", "mlcourse-message");
   message.setAttribute("role", "status");
+  const heard = make(card, "div", "mlcourse-heard", "Your code printed:");
+  const printed = make(heard, "pre", "mlcourse-code");
+  printed.tabIndex = 0;
+  printed.setAttribute("aria-label", "What your code printed");
   const hints = make(card, "ol", "mlcourse-hints");
   const row = make(card, "div", "mlcourse-row");
   const hint = make(row, "button", "mlcourse-hint");
   const solution = make(row, "button", "mlcourse-open", "Show solution");
   const next = make(row, "button", "mlcourse-next");
-  const code = make(card, "pre", "mlcourse-solution");
+  const code = make(card, "pre", "mlcourse-code mlcourse-solution");
   code.tabIndex = 0;
   code.setAttribute("aria-label", "Two right answers");
   const foot = make(card, "label", "mlcourse-foot");
@@ -63,6 +67,8 @@ function render({ model, el }) {
     badge.textContent = `${s.mark} ${s.kind[0].toUpperCase()}${s.kind.slice(1)}`;
     title.textContent = `${s.id} · ${s.title}`;
     if (said !== s.message) tell(message, (said = s.message)); // spoken once by a screen reader
+    printed.textContent = s.printed;
+    heard.hidden = !s.printed;
     while (hints.children.length < s.hints.length) tell(make(hints, "li"), s.hints[hints.children.length - 1]);
     hints.hidden = !s.hints.length;
     hint.textContent = s.hints_left ? `Hint (${s.hints_left} left)` : "No more hints";

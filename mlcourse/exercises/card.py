@@ -149,6 +149,7 @@ class Desk:
             "kind": self.outcome.kind,
             "mark": MARKS[self.outcome.kind],
             "message": self.outcome.message,
+            "printed": self.outcome.printed,
             "hints": list(self.hints),
             "hints_left": self.hints_left,
             "missing": self.missing,
@@ -163,6 +164,8 @@ class Desk:
         """The card as text."""
         s = self.state()
         lines = [f"{s['mark']} {s['kind'].capitalize()} · {s['id']} · {s['title']}", s["message"]]
+        if s["printed"]:
+            lines.append(f"Your code printed:\n{s['printed'].rstrip()}")
         if s["kind"] != PASSED and s["hints_left"]:
             lines.append(f'Stuck? hint("{s["id"]}") gives one of {s["hints_left"]} hints.')
         if not s["missing"]:

@@ -119,6 +119,18 @@ class Stuck(Exercise):
             "A run of exactly `hours` hours counts: *at least* is `>=`.",
         ),
         Mistake(
+            "rounds before it compares",
+            """def stuck(weather, column, hours):
+    t = weather.sort_values(["origin", "time_hour"])
+    value = t[column].round()
+    new = (t["origin"] != t["origin"].shift()) | (value != value.shift())
+    run = (new | (t["time_hour"].diff() != pd.Timedelta("1h"))).cumsum()
+    return ((run.groupby(run).transform("size") >= hours) & value.notna()).reindex(weather.index)
+""",
+            "You round, or call values equal that lie close together. A sensor that still goes from 51.1 to 51.3 is alive: "
+            "only *exactly* the same value is a run.",
+        ),
+        Mistake(
             "runs go on from one airport to the next",
             """def stuck(weather, column, hours):
     t = weather.sort_values(["origin", "time_hour"])
@@ -145,7 +157,7 @@ class Stuck(Exercise):
         """Runs of 1 to 6 hours of few different values, some missing; a tenth of the hours gone; shuffled rows."""
         parts = []
         for origin in AIRPORTS:
-            value = np.repeat(rng.choice([50.0, 51.1, 52.0, np.nan], 18), rng.integers(1, 7, 18))
+            value = np.repeat(rng.choice([50.0, 51.1, 51.3, np.nan], 18), rng.integers(1, 7, 18))
             parts.append(pd.DataFrame({"origin": origin, "time_hour": hours(len(value)), "temp": value}))
             for n in (2, 3, 5):  # a run of exactly n, one cut by a gap, one of missing values
                 start = NOON + pd.Timedelta(days=10 * n)
@@ -288,8 +300,10 @@ class MinuteOfDay(Exercise):
     def one(text):
         if pd.isna(text) or text == "":
             return np.nan
+        if not text.isdigit() or len(text) > 4:
+            raise ValueError(f"{text!r} is not hhmm")
         hour, minute = divmod(int(text), 100)
-        if not (0 <= hour < 24 and minute < 60 or (hour, minute) == (24, 0)):
+        if not (hour < 24 and minute < 60 or (hour, minute) == (24, 0)):
             raise ValueError(f"{text!r} is no time of day")
         return hour * 60 + minute
 
@@ -326,10 +340,11 @@ class MinuteOfDay(Exercise):
         ),
         Mistake(
             "the end of the day becomes its beginning",
-            """def minute_of_day(clock):
+            r"""def minute_of_day(clock):
     number = clock.replace("", np.nan).astype(float)
     hour, minute = number // 100, number % 100
-    if ((minute > 59) | (number > 2400) | (number < 0)).any():
+    digits = clock.dropna().str.fullmatch(r"\d{0,4}").all()
+    if not digits or ((minute > 59) | (number > 2400)).any():
         raise ValueError("clock must be a time of day")
     return (hour * 60 + minute) % 1440
 """,
@@ -344,6 +359,18 @@ class MinuteOfDay(Exercise):
 """,
             '`pd.to_datetime` ends the day at 23:59 and refuses "2400", which the Bureau uses for midnight. Do the '
             "arithmetic yourself.",
+        ),
+        Mistake(
+            "takes what float can read",
+            """def minute_of_day(clock):
+    number = clock.replace("", np.nan).astype(float)
+    hour, minute = number // 100, number % 100
+    if ((minute > 59) | (number > 2400) | (number < 0)).any():
+        raise ValueError("clock must be a time of day")
+    return hour * 60 + minute
+""",
+            '"12.5", "1e3" and "+517" are numbers, but no clock shows them, and "00517" has a digit too many. Look at the '
+            "text, one to four digits, before you take it for a number.",
         ),
         Mistake(
             "takes any number for a time",
@@ -368,7 +395,7 @@ class MinuteOfDay(Exercise):
         yield Case((pd.Series(["2359", "2400", "0001"], dtype="str"),), edge='midnight as "2400"')
         yield Case((pd.Series(["1200", "", None], dtype="str"),), edge="empty and missing texts")
         yield Case((pd.Series([], dtype="str"),), edge="no times at all")
-        for wrong in ("1260", "2401", "2430", "abc", "-100", "12345"):
+        for wrong in ("1260", "2401", "2430", "abc", "-100", "12345", "12.5", "1e3", "+517", "00517"):
             edge = f'"{wrong}", which is no time of day'
             yield Case((pd.Series([texts[0], wrong, texts[-1]], dtype="str"),), edge=edge)
 
@@ -456,6 +483,19 @@ class Reconcile(Exercise):
             "The same flight number flies every day, and may leave two airports. All four columns together are the key.",
         ),
         Mistake(
+            "names the columns that it saw",
+            """def reconcile(first, second):
+    key = ["time_hour", "carrier", "flight", "origin"]
+    old, new = (d.drop_duplicates(key, keep="last").set_index(key) for d in (first, second))
+    both = old.join(new.add_suffix("_new"), how="outer")
+    for column in ("tailnum", "arr_delay"):
+        both[column] = both[column + "_new"].fillna(both[column])
+    return both.sort_index().reset_index()[list(first.columns)]
+""",
+            "You name columns such as `tailnum` and `arr_delay`. The next delivery has others: apart from the key, take "
+            "those that `first.columns` lists.",
+        ),
+        Mistake(
             "mixes the rows of the second delivery",
             """def reconcile(first, second):
     key = ["time_hour", "carrier", "flight", "origin"]
@@ -486,6 +526,8 @@ class Reconcile(Exercise):
         again = first.head(2).assign(arr_delay=[np.nan, 99.0])
         late = second.assign(arr_delay=np.nan)
         yield Case((pd.concat([first, again]), late), edge="a first delivery that repeats a key")
+        others = tuple(d.rename(columns={"arr_delay": "dep_delay"}) for d in (first, second))
+        yield Case(others, edge="deliveries with another column")
         yield Case((first, second.head(0)), edge="no corrections")
         yield Case((first.head(0), second), edge="an empty first delivery")
 

@@ -7,6 +7,7 @@ import copy
 import importlib
 import importlib.util
 import secrets
+import sys
 import traceback
 import types
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlcourse.exercises.compare import Raised, changed, describe, difference, same
-from mlcourse.exercises.guard import SEAL, TooLong, run
+from mlcourse.exercises.guard import SEAL, Printed, TooLong, run
 
 TO_DO, NOT_YET, FRAGILE, PASSED = "to do", "not yet", "fragile", "passed"
 
@@ -53,11 +54,13 @@ class ToDo(Exception):
 
 
 class Wrong(Exception):
-    """The answer is wrong; the text is for the learner. `edge` names the case if the ordinary ones are right."""
+    """The answer is wrong; the text is for the learner. `edge` names the case if the ordinary ones are right.
 
-    def __init__(self, message: str, edge: str = ""):
+    `printed` is what the answer printed in that case, if calls of other code came after it."""
+
+    def __init__(self, message: str, edge: str = "", printed: str = ""):
         super().__init__(message)
-        self.edge = edge
+        self.edge, self.printed = edge, printed
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,15 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check says: `kind` is one of *to do*, *not yet*, *fragile*, *passed*."""
+    """What a check says: `kind` is one of *to do*, *not yet*, *fragile*, *passed*.
+
+    `printed` begins what the answer printed in the case that went wrong."""
 
     kind: str
     message: str
     seed: int
     mistake: str = field(default="", compare=False)
+    printed: str = field(default="", compare=False)
 
 
 class Exercise:
@@ -113,11 +119,14 @@ class Exercise:
         cases = list(self.cases(rng))
         want = [_try(self.reference, c.args) for c in cases]
         got = [_try(self._callable(answer), c.args) for c in cases]
-        faults = [f for case, g, w in zip(cases, got, want, strict=True) if (f := self._fault(case, g, w))]
+        tried = zip(cases, got, want, strict=True)
+        faults = [(f, g.printed) for case, g, w in tried if (f := self._fault(case, g, w))]
         if faults:
-            fault = min(faults, key=lambda f: bool(f.edge))  # an ordinary case speaks before an edge
+            fault, printed = min(
+                faults, key=lambda f: bool(f[0].edge)
+            )  # an ordinary case speaks before an edge
             known = self._behaves_like(got, cases, want)
-            raise Wrong(f"{known.message}\n{fault}" if known else str(fault), fault.edge)
+            raise Wrong(f"{known.message}\n{fault}" if known else str(fault), fault.edge, printed)
 
     def ask(self, answer: Callable, *args: Any) -> Any:
         """Result of the answer on copies of `args`, for a `check` of your own.
@@ -243,14 +252,17 @@ def _same_index(got: Any, want: Any) -> bool:
 
 
 class Tried(NamedTuple):
-    """One call: its result (or Raised), and whether it changed its arguments."""
+    """One call: its result (or Raised), whether it changed its arguments, and the head of what it printed."""
 
     value: Any
     changed: bool
+    printed: str
 
 
 def _try(function: Callable, args: tuple) -> Tried:
     given = copy.deepcopy(args)
+    if heard := isinstance(sys.stdout, Printed):
+        sys.stdout.begin()
     try:
         value = function(*given)
     except (ToDo, TooLong, MemoryError):
@@ -259,7 +271,7 @@ def _try(function: Callable, args: tuple) -> Tried:
         value = Raised(type(error), str(error), _line(error))
     if isinstance(value, Blank):
         raise ToDo
-    return Tried(value, changed(given, args))
+    return Tried(value, changed(given, args), str(sys.stdout) if heard else "")
 
 
 def _line(error: BaseException) -> str:
@@ -274,22 +286,25 @@ def judge(exercise: Exercise, answer: Any, seed: int | None = None) -> Outcome:
     broken = SEAL.restore()
     if not broken and untouched(exercise, answer):
         return Outcome(TO_DO, f"Write `{exercise.name}` in place of ____ and run the cell again.", seed)
-    kind, text = (NOT_YET, "") if broken else _judged(exercise, answer, seed)
+    printed = Printed()
+    kind, text = (NOT_YET, "") if broken else _judged(exercise, answer, seed, printed)
     if broken := broken or SEAL.restore():
         kind, text = (
             NOT_YET,
             f"Your code replaced {', '.join(broken)}; it is put back now. Use a name of your own.",
         )
-    return Outcome(kind, text, seed, next((m.name for m in exercise.mistakes if m.message in text), ""))
+    mistake = next((m.name for m in exercise.mistakes if m.message in text), "")
+    return Outcome(kind, text, seed, mistake, str(printed) if kind in (NOT_YET, FRAGILE) else "")
 
 
-def _judged(exercise: Exercise, answer: Any, seed: int) -> tuple[str, str]:
+def _judged(exercise: Exercise, answer: Any, seed: int, printed: Printed) -> tuple[str, str]:
     exercise.changed = False
     try:
-        _, printed = run(lambda: exercise.check(answer, np.random.default_rng(seed)), exercise.seconds)
+        run(lambda: exercise.check(answer, np.random.default_rng(seed)), exercise.seconds, printed)
         if exercise.changed:
             raise Wrong(CHANGED, "the caller uses its data again")
     except Wrong as wrong:
+        printed.head = wrong.printed or printed.head
         return (
             (FRAGILE, f"Right on ordinary cases, but not here: {wrong.edge}. {wrong}")
             if wrong.edge

@@ -16,6 +16,11 @@ def _flights(rng, n: int) -> pd.DataFrame:
     return pd.DataFrame({"time_hour": hours, "minute": rng.integers(0, 60, n), "arr_delay": delay})
 
 
+def _sampled(rows, rng):
+    # Labelled as in a sample of the year: none is row 0.
+    return rows.set_axis(rng.permutation(len(rows)) + 1000)
+
+
 class KnownLabels(Exercise):
     id = "frame-1"
     title = "What does the desk know now?"
@@ -99,6 +104,15 @@ class KnownLabels(Exercise):
 """,
             "A label that becomes certain exactly at `at` is known then: <=, not <.",
         ),
+        Mistake(
+            "asks for rows by number",
+            """def known_labels(flights, at, decision):
+    certain, bad = label_time(flights, decision) <= at, label(flights, decision.late)
+    return [bad[i] for i in range(len(flights)) if certain[i]]
+""",
+            "`certain[0]` is not the first flight but the one *labelled* 0, which a sample of the year need not have. Pick "
+            "rows with the bool Series itself, `bad[certain]`.",
+        ),
     )
 
     def cases(self, rng) -> Iterator[Case]:
@@ -110,9 +124,10 @@ class KnownLabels(Exercise):
             # One that waits for its arrival, one whose minutes decide: neither may depend on the seed
             flights.loc[3:4, "arr_delay"], flights.loc[3:4, "minute"] = [0.0, 80.0], [30, 45]
             flights.loc[3:4, "time_hour"] = middle - pd.Timedelta(delay) - pd.to_timedelta([0, 1], unit="h")
-            yield Case((flights, middle, Decision(late=late, label_delay=delay)))
+            yield Case((_sampled(flights, rng), middle, Decision(late=late, label_delay=delay)))
         flights = _flights(rng, 12)
         tie = flights.time_hour[4] + pd.Timedelta(minutes=int(flights.minute[4]), hours=13)
+        flights = _sampled(flights, rng)
         yield Case((flights, tie, Decision()), edge="a label that becomes certain exactly now")
         yield Case((flights, flights.time_hour.min(), Decision()), edge="nothing is known yet")
 
@@ -265,14 +280,28 @@ class Regret(Exercise):
 """,
             "Knowing that a flight is bad is no reason to act if acting costs more than it avoids. Then the best is 0.",
         ),
+        Mistake(
+            "asks for rows by number",
+            """def regret(act, label, decision):
+    earns, lost = decision.prevented - decision.act_cost, 0
+    for i in range(len(label)):
+        if label[i]:
+            lost += max(-earns, 0) if act[i] else max(earns, 0)
+        elif act[i]:
+            lost += decision.act_cost
+    return lost
+""",
+            "`label[0]` is not the first flight but the one *labelled* 0, which a sample of the year need not have. Add up "
+            "whole Series, or walk over both with `zip(act, label)`.",
+        ),
     )
 
     def cases(self, rng) -> Iterator[Case]:
         for decision in (Decision(), Decision(act_cost=900.0), Decision(avoided=0.3)):
-            label = pd.Series(rng.random(80) < 0.3)
-            label[:4] = [True, True, False, False]
-            act = pd.Series(rng.random(80) < 0.5)
-            act[:4] = [True, False, True, False]
+            label = _sampled(pd.Series(rng.random(80) < 0.3), rng)
+            label.iloc[:4] = [True, True, False, False]
+            act = pd.Series(rng.random(80) < 0.5, label.index)
+            act.iloc[:4] = [True, False, True, False]
             yield Case((act, label, decision))
         never = Decision(act_cost=2_000.0, avoided=0.05)
         yield Case((act, label, never), edge="acting never pays, not even on a bad flight")

@@ -20,17 +20,23 @@ class TooLong(BaseException):
 
 
 class Printed(io.TextIOBase):
-    """A stream that counts every character written to it and keeps the first `keep`."""
+    """A stream that counts every character written to it; as text the first `keep` since `begin`, with … if cut."""
 
     def __init__(self, keep: int = 500):
         self.keep, self.count, self.head = keep, 0, ""
+
+    def __str__(self) -> str:
+        return self.head[: self.keep] + "…" * (len(self.head) > self.keep)
+
+    def begin(self) -> None:
+        """Forget the text so far: another call of the answer begins."""
+        self.head = ""
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        if len(self.head) < self.keep:
-            self.head += text[: self.keep - len(self.head)]
+        self.head += text[: self.keep + 1 - len(self.head)]
         self.count += len(text)
         return len(text)
 
@@ -38,14 +44,14 @@ class Printed(io.TextIOBase):
 PATIENCE = 5  # how many times as long as it may compute a work may take on a machine that is busy, or wait
 
 
-def run(work: Callable[[], Any], seconds: float) -> tuple[Any, Printed]:
-    """Result of `work()` and what it printed; TooLong after `seconds` of computing, or PATIENCE times as many in all.
+def run(work: Callable[[], Any], seconds: float, printed: Printed | None = None) -> tuple[Any, Printed]:
+    """Result of `work()` and what it printed, into `printed` if given; TooLong after `seconds` of computing, or PATIENCE times as many in all.
 
     Runs in a thread of its own, because lessons also run where signals do not reach (Windows, test runners).
     An exception of `work` comes back unchanged; Ctrl-C stops the work first.
     """
     result: dict[str, Any] = {}
-    printed = Printed()
+    printed = printed or Printed()
 
     def target():
         try:

@@ -28,12 +28,18 @@ class Progress:
 
     def __init__(self, root: str | os.PathLike | None = None):
         self.path = Path(root) / ".mlcourse" / "progress.json" if root else None
-        self.memory: dict[str, dict] = {}
+        self.unsaved: list[tuple[str, Callable[[dict], dict | None]]] = []  # changes, by id, in their order
         self.trouble = "" if root else "Not saved: this folder was not made by `mlcourse learn`."
 
     def read(self) -> dict[str, dict]:
         """Entry of each exercise tried so far, by id."""
-        return {**self._stored(), **self.memory}
+        entries = self._stored()
+        for id, change in self.unsaved:
+            if (new := change(entries.get(id, dict(NEW)))) is None:
+                entries.pop(id, None)
+            else:
+                entries[id] = new
+        return entries
 
     def _stored(self) -> dict[str, dict]:
         if not self.path or not self.path.exists():
@@ -66,14 +72,12 @@ class Progress:
         self._change(id, lambda e: None)
 
     def _change(self, id: str, change: Callable[[dict], dict | None]) -> dict:
+        if self.path and self.unsaved:
+            self.trouble = ""  # it said why those are not saved
+        self.unsaved.append((id, change))
         if self.path:
             try:
-                with FileLock(self.path.with_suffix(".lock"), timeout=10):
-                    entries = self.read()
-                    new = self._apply(entries, id, change)
-                    write(self.path, {"version": 1, "exercises": entries})
-                self.memory.clear()
-                return new
+                self._save()
             except Timeout:
                 self.trouble = (
                     f"Progress is not saved: another program holds {self.path.with_suffix('.lock')}."
@@ -81,17 +85,13 @@ class Progress:
             except OSError as error:
                 why = error.strerror or error
                 self.trouble = f"Progress is not saved: {why}: {self.path}. Free space or mend the rights."
-        self.memory = self.read()  # kept until it can be saved
-        return self._apply(self.memory, id, change)
+        return self.entry(id)
 
-    @staticmethod
-    def _apply(entries: dict, id: str, change: Callable[[dict], dict | None]) -> dict:
-        new = change(entries.get(id, dict(NEW)))
-        if new is None:
-            entries.pop(id, None)
-            return dict(NEW)
-        entries[id] = new
-        return new
+    def _save(self) -> None:
+        # Changes, not entries, wait until they can be saved: what another notebook noted meanwhile stays.
+        with FileLock(self.path.with_suffix(".lock"), timeout=10):
+            write(self.path, {"version": 1, "exercises": self.read()})
+        self.unsaved.clear()
 
     def _set_aside(self) -> dict[str, dict]:
         aside = self.path.with_name(f"progress.damaged-{time.strftime('%Y%m%d-%H%M%S')}.json")

@@ -78,6 +78,20 @@ class NextStep(Exercise):
             "An alarm only means something while a model runs, in `monitor`. In the other steps your function should "
             "take no notice of it.",
         ),
+        Mistake(
+            "an alarm trains, whatever the step is called",
+            """def next_step(step, alarm):
+    if step in STEPS[:-1]:
+        return STEPS[STEPS.index(step) + 1]
+    if alarm:
+        return "train"
+    if step == "monitor":
+        return "monitor"
+    raise ValueError(step)
+""",
+            "Whatever is left over goes to `train` when an alarm rings, even a word that is no step. Ask first whether the "
+            "step *is* `monitor`.",
+        ),
     )
 
     def cases(self, rng) -> Iterator[Case]:
@@ -86,7 +100,8 @@ class NextStep(Exercise):
         every = [(step, alarm) for step in steps for alarm in (False, True)]
         for i in rng.permutation(len(every)):
             yield Case(every[i])
-        yield Case(("lunch", False), edge="a step that does not exist: raise a ValueError")
+        for alarm in (False, True):
+            yield Case(("lunch", alarm), edge="a step that does not exist: raise a ValueError")
 
 
 class KnownInTime(Exercise):
@@ -229,6 +244,17 @@ class Worth(Exercise):
             "You take away the share of bad flights, which is the accuracy of a rule that calls every flight bad. "
             "The other rule, *never bad*, is usually better.",
         ),
+        Mistake(
+            "asks for rows by number",
+            """def worth(said, label):
+    if len(label) == 0:
+        raise ValueError("no flight")
+    right = sum(said[i] == label[i] for i in range(len(label)))
+    return right / len(label) - max(label.mean(), 1 - label.mean())
+""",
+            "`said[0]` is not the first row but the row *labelled* 0, which a sample of the year need not have. Compare the "
+            "whole Series, or walk over both with `zip(said, label)`.",
+        ),
     )
 
     def cases(self, rng) -> Iterator[Case]:
@@ -239,7 +265,8 @@ class Worth(Exercise):
             label = rng.random(n) < rate
             label[:2] = [True, False]
             said = label ^ (rng.random(n) > right)
-            return pd.Series(said, name="said"), pd.Series(label, name="label")
+            index = rng.permutation(n) + 1000  # a sample of the year has no row 0
+            return pd.Series(said, index, name="said"), pd.Series(label, index, name="label")
 
         for rate, right in (0.14, 0.9), (0.21, 0.7), (0.27, 0.85), (0.35, 0.5):
             yield Case(days(int(rng.integers(60, 200)), rate, right))
@@ -314,6 +341,15 @@ class Surprise(Exercise):
 """,
             "That is a share. The desk wants flights per hundred: 0.07 should read 7.",
         ),
+        Mistake(
+            "asks for rows by number",
+            """def surprise(p, label):
+    gaps = [label[i] - p[i] for i in range(len(label)) if label[i] >= 0]
+    return 100 * np.mean(gaps)
+""",
+            "`p[0]` is not the first row but the row *labelled* 0, which a sample of the year need not have. Pick rows by "
+            "`label.notna()`, or walk over both with `zip(p, label)`.",
+        ),
     )
 
     def cases(self, rng) -> Iterator[Case]:
@@ -326,11 +362,13 @@ class Surprise(Exercise):
             label = (rng.random(n) < p + shift).astype(float)
             risky = p > np.quantile(p, 1 - air / 2)  # these land last
             label[risky | (rng.random(n) < air)] = np.nan
-            return pd.Series(p, name="p"), pd.Series(label, name="label")
+            index = rng.permutation(n) + 1000  # a sample of the year has no row 0
+            return pd.Series(p, index, name="p"), pd.Series(label, index, name="label")
 
         for shift, air in (0.3, 0.2), (-0.2, 0.3), (0.15, 0.4), (-0.15, 0.1):
             yield Case(morning(int(rng.integers(80, 200)), shift, air))
         p, label = morning(50, 0.2, 0.3)
         yield Case((p, label.fillna(1.0)), edge="every flight has landed")
-        yield Case((p[:3], pd.Series([np.nan, 1.0, np.nan])), edge="a single flight has landed")
+        one = pd.Series([np.nan, 1.0, np.nan], p.index[:3])
+        yield Case((p.iloc[:3], one), edge="a single flight has landed")
         yield Case((p, label * np.nan), edge="no flight has landed yet: give NaN")
