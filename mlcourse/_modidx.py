@@ -275,6 +275,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'mlcourse.monitor._last': ('6_monitor/monitor.html#_last', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._levels': ('6_monitor/monitor.html#_levels', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._measures': ('6_monitor/monitor.html#_measures', 'mlcourse/monitor.py'),
+                                  'mlcourse.monitor._name': ('6_monitor/monitor.html#_name', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._places': ('6_monitor/monitor.html#_places', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._promise': ('6_monitor/monitor.html#_promise', 'mlcourse/monitor.py'),
                                   'mlcourse.monitor._share': ('6_monitor/monitor.html#_share', 'mlcourse/monitor.py'),

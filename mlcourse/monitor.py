@@ -42,6 +42,9 @@ def chi2(past: np.ndarray, new: np.ndarray) -> np.ndarray:
         return np.nansum((new * m - past * n) ** 2 / (n * m * (new + past)), axis=-1)
 
 # %% ../nbs/6_monitor/23_monitor.ipynb #a08c38c2
+_WEEK, _RARE, _TESTS = 7, 200, ("psi", "ks", "chi2", "missing", "unknown")
+
+
 def _checked(X, day, wanted=()):  # (n,) days since the first, and how many they are
     if not isinstance(X, pd.DataFrame) or X.empty:
         raise ValueError(
@@ -51,79 +54,15 @@ def _checked(X, day, wanted=()):  # (n,) days since the first, and how many they
         raise ValueError(f"X lacks {', '.join(lacking)}: send a feature that is not known as NaN")
     if odd := [c for c in wanted or X if not isinstance(c, str) or not isinstance(X[c], pd.Series)]:
         raise ValueError(f"X must have features named by texts, each once, got {odd}")
-    dates = pd.to_datetime(pd.Series(np.asarray(day)), errors="coerce")
+    given = pd.Series(np.asarray(day)).infer_objects()
+    # numbers would be taken for nanoseconds
+    dates = pd.to_datetime(given if given.dtype.kind in "MO" else [], errors="coerce")
     if len(dates) != len(X) or dates.isna().any() or dates.dt.tz is not None:
         raise ValueError(
             f"day must be {len(X)} local dates, none missing, got {np.size(day)}: {np.ravel(day)[:1]}"
         )
     place = ((dates.dt.normalize() - dates.min().normalize()) // pd.Timedelta("1D")).to_numpy()
     return place, int(place.max()) + 1
-
-
-def _bins(x, bins):  # how a feature is counted: cuts with equal shares between them, or its names
-    if pd.api.types.is_datetime64_any_dtype(x):
-        raise ValueError(f"X must hold numbers or text, got moments in {x.name}: leave them out")
-    if not pd.api.types.is_numeric_dtype(x):
-        return {"names": sorted(x.dropna().astype(str).unique())}
-    known = (v := _numbers(x))[np.isfinite(v)]
-    known = known[:: max(1, len(known) // 100_000)]  # near enough, and quick for millions
-    cuts = np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1], method="lower") if known.size else []
-    return {"cuts": np.unique(cuts).tolist()}
-
-# %% ../nbs/6_monitor/23_monitor.ipynb #e050da5a
-def _places(x, how):  # (n,) bin of each value; after the bins one for unknown, then one for missing
-    if "names" in how:
-        code, seen = pd.factorize(x)
-        at = pd.Index(how["names"], dtype=object).get_indexer([str(name) for name in seen])
-        unknown = len(how["names"])
-        return np.append(np.where(at < 0, unknown, at), unknown + 1)[code]
-    values, unknown = _numbers(x), len(how["cuts"]) + 1
-    place = _above(values, how["cuts"])
-    if (odd := ~np.isfinite(values)).any():
-        place[odd] = np.where(np.isnan(values[odd]), unknown + 1, unknown)
-    return place
-
-
-def _above(values, cuts, block=8192):  # how many cuts lie below each value: np.searchsorted, thrice as fast
-    place = np.zeros(len(values), np.int16)
-    for i in range(0, len(values), block):  # as much as the processor's cache holds
-        for cut in cuts:
-            place[i : i + block] += values[i : i + block] > cut
-    return place
-
-
-def _counted(hows, X, place, days):  # feature -> flights (days, bins + 2)
-    counts = {}
-    for name, how in hows.items():
-        wide = _wide(how)
-        found = np.bincount(place * wide + _places(X[name], how), minlength=days * wide)
-        counts[name] = found.reshape(days, wide)
-    return counts
-
-# %% ../nbs/6_monitor/23_monitor.ipynb #9e6335c4
-_WEEK, _RARE, _TESTS = 7, 200, ("psi", "ks", "chi2", "missing", "unknown")
-
-
-def _wide(how):  # how many bins: its own, unknown, missing
-    return len(how["names"]) + 2 if "names" in how else len(how["cuts"]) + 3
-
-
-def _measures(past, new, how):
-    # counts (..., bins + 2) -> (tests, ...) as people know them; NaN: it says nothing here
-    n, names = np.maximum(new.sum(axis=-1), 1), "names" in how
-    silent = np.full(n.shape, np.nan)
-    order = silent if names else ks(past[..., :-2], new[..., :-2])
-    shares = chi2(past, new) if names else silent
-    return np.stack([psi(past, new), order, shares, new[..., -1] / n, new[..., -2] / n])
-
-
-def _distances(past, new, how):  # the same where luck is about as large everywhere: 1 / sqrt(flights)
-    far = _measures(past, new, how)
-    far[0], far[2] = np.sqrt(far[0]), np.sqrt(far[2] / np.maximum(new.sum(axis=-1), 1))
-    for test, place in ((3, -1), (4, -2)):  # more missing or unknown than before; fewer are no fault
-        before = past[..., place] / past.sum(axis=-1)
-        far[test] = np.maximum(np.sqrt(far[test]) - np.sqrt(before), 0)
-    return np.nan_to_num(far)
 
 
 def _fortnights(days, draws, rng):  # (draws, 13) real days in a row: seven looks, each with a week behind it
@@ -136,7 +75,82 @@ def _windows(days, width):
     total = np.concatenate([np.zeros_like(total[..., :1, :]), total], axis=-2)
     return total[..., -_WEEK:, :] - total[..., -_WEEK - width : -width, :]
 
+# %% ../nbs/6_monitor/23_monitor.ipynb #e050da5a
+def _name(value):  # a hole makes a column of whole numbers one of floats: 1 and 1.0 have one name
+    return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
+
+
+def _bins(x, bins):  # how a feature is counted: cuts with equal shares between them, or its names
+    if (x := x.infer_objects()).dtype.kind in "mM":
+        raise ValueError(f"X must hold numbers or text, got {x.dtype} in {x.name}: leave it out")
+    if not pd.api.types.is_numeric_dtype(x):
+        return {"names": sorted({_name(value) for value in x.dropna().unique()})}
+    known = (v := _numbers(x))[np.isfinite(v)]
+    known = known[:: max(1, len(known) // 100_000)]  # near enough, and quick for millions
+    cuts = np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1], method="lower") if known.size else []
+    if known.size and np.median(known[known <= cuts[0]]) == cuts[0]:  # one value nearly fills the first bin:
+        cuts = [np.nextafter(cuts[0], -np.inf), *cuts]  # what lies below it is seen by itself
+    return {"cuts": np.unique(cuts).tolist()}
+
+
+def _places(x, how):  # (n,) bin of each value; after the bins one for unknown, then one for missing
+    if "names" in how:
+        code, seen = pd.factorize(x)
+        at = pd.Index(how["names"], dtype=object).get_indexer([_name(value) for value in seen])
+        unknown = len(how["names"])
+        return np.append(np.where(at < 0, unknown, at), unknown + 1)[code]
+    values, unknown = _numbers(x), len(how["cuts"]) + 1
+    place = _above(values, how["cuts"])
+    if (odd := ~np.isfinite(values)).any():
+        place[odd] = np.where(np.isnan(values[odd]), unknown + 1, unknown)
+    return place
+
+# %% ../nbs/6_monitor/23_monitor.ipynb #9e6335c4
+def _above(values, cuts, block=8192):  # how many cuts lie below each value: np.searchsorted, thrice as fast
+    place = np.zeros(len(values), np.int16)
+    for i in range(0, len(values), block):  # as much as the processor's cache holds
+        for cut in cuts:
+            place[i : i + block] += values[i : i + block] > cut
+    return place
+
+
+def _wide(how):  # how many bins: its own, unknown, missing
+    return len(how["names"]) + 2 if "names" in how else len(how["cuts"]) + 3
+
+
+def _fits(known):  # whether the parts of a reference belong together
+    bins = [len(known.counts[c]) == _wide(how) for c, how in known.hows.items()]
+    shape = np.shape(np.array([known.middle, known.reach], float))
+    return all(bins) and shape == (2, len(known.windows), len(_TESTS), len(bins))
+
+
+def _counted(hows, X, place, days):  # feature -> flights (days, bins + 2)
+    counts = {}
+    for name, how in hows.items():
+        wide = _wide(how)
+        found = np.bincount(place * wide + _places(X[name], how), minlength=days * wide)
+        counts[name] = found.reshape(days, wide)
+    return counts
+
+
+def _measures(past, new, how):
+    # counts (..., bins + 2) -> (tests, ...) as people know them; NaN: it says nothing here
+    n, names = np.maximum(new.sum(axis=-1), 1), "names" in how
+    silent = np.full(n.shape, np.nan)
+    order = silent if names else ks(past[..., :-2], new[..., :-2])
+    shares = chi2(past, new) if names else silent
+    return np.stack([psi(past, new), order, shares, new[..., -1] / n, new[..., -2] / n])
+
 # %% ../nbs/6_monitor/23_monitor.ipynb #e016163f
+def _distances(past, new, how):  # the same where luck is about as large everywhere: 1 / sqrt(flights)
+    far = _measures(past, new, how)
+    far[0], far[2] = np.sqrt(far[0]), np.sqrt(far[2] / np.maximum(new.sum(axis=-1), 1))
+    for test, place in ((3, -1), (4, -2)):  # more missing or unknown than before; fewer are no fault
+        before = past[..., place] / past.sum(axis=-1)
+        far[test] = np.maximum(np.sqrt(far[test]) - np.sqrt(before), 0)
+    return np.nan_to_num(far)
+
+
 def _shift_free(counts, how, windows, weeks, rng):  # (windows, tests, draws, 7) distances of one feature
     real, past = counts[weeks], counts.sum(axis=0)
     other = rng.poisson(real)  # other flights on the same days: they share the day's storm, not its luck
@@ -156,12 +170,6 @@ def _levels(counts, hows, windows, draws, seed):
         stray = (far - middle[-1][..., None, None]) / reach[-1][..., None, None]
         largest = np.maximum(largest, stray.max(axis=(0, 1, 3)))
     return *(np.stack(x, axis=-1).tolist() for x in (middle, reach)), np.sort(largest).tolist()
-
-
-def _fits(known):  # whether the parts of a reference belong together
-    bins = [len(known.counts[c]) == _wide(how) for c, how in known.hows.items()]
-    shape = np.shape(np.array([known.middle, known.reach], float))
-    return all(bins) and shape == (2, len(known.windows), len(_TESTS), len(bins))
 
 # %% ../nbs/6_monitor/23_monitor.ipynb #a33fbd3c
 @dataclass(frozen=True)
@@ -204,7 +212,8 @@ def reference(
     """Reference to compare later days with: counts of the past, and what luck alone does in its weeks.
 
     Flights of one day share its storm, so whole weeks are drawn, never flights. Raises ValueError for fewer than 28
-    days, no flight or feature, moments among X, windows, bins (2 at least) or draws (100) that cannot be.
+    days, no dates, no flight or feature, moments or durations among X, windows, bins (2 at least) or draws (100) that
+    cannot be.
     """
     if not isinstance(windows, tuple) or not windows or not {*windows} <= {*range(1, _WEEK + 1)}:
         raise ValueError(f"windows must be a tuple of 1 to 7 days each, got {windows}")
@@ -275,6 +284,8 @@ def _flights(table, name="flights", least=0):  # those with a label, if so many 
     wrong = table.probability[~table.probability.between(0, 1)].tolist()[:1] or "no flight"
     if table.empty or wrong != "no flight":
         raise ValueError(f"probability of {name} must be 0 to 1 in each row, got {wrong}")
+    if odd := table.act[~table.act.isin([True, False])].tolist()[:1]:
+        raise ValueError(f"act of {name} must be True or False in each row, got {odd}")
     known = table[table.bad.notna()] if least else table
     _at_least(least, known.day.nunique(), f"days with labels in {name}")
     return known
@@ -312,7 +323,7 @@ def performance(flights: pd.DataFrame, decision: Decision) -> pd.DataFrame:
 
     Index day; flights, known (label certain and here), overdue (it should be here; the rest is too young), acts, and of
     the known: saved (dollars), predicted and observed share of bad ones, brier, auc. NaN: nothing is known, or the AUC of
-    one kind. Raises ValueError for p outside 0 to 1.
+    one kind. Raises ValueError for p outside 0 to 1, an act that is not known.
     """
     _flights(flights)
     y, p, act = flights.bad, flights.probability, flights.act.astype(bool)
@@ -375,17 +386,21 @@ def estimate(
 
     From calibrated p: sums of act * (prevented * p - cost), means of p (1 - p). The interval is as wide as past days
     strayed from their own estimate: a day's flights share its storm. That p has lost its meaning it cannot see.
-    Raises ValueError for a level outside 0 to 1, or a past of fewer than 14 labelled days, or than the level needs: n
-    days cover (n - 1) / (n + 1) at most.
+    Raises ValueError for a level or p outside 0 to 1, an act that is not known, a past of fewer than 14 labelled days,
+    or than the level needs: n days cover (n - 1) / (n + 1) at most. If too few of them could stray (for savings: had an
+    act), low and high are NaN.
     """
     _share(level)
     least = max(2 * _WEEK, int(np.ceil((1 + level) / (1 - level) - 1e-9)))
     sums, seen = _sums(_flights(flights), decision), _sums(_flights(past, "past", least), decision)
     table = pd.DataFrame({"flights": sums.n.astype(int)})
     for name in ("bad", "brier", "saved"):
-        size, ends = 1 if name == "saved" else sums.n, _ends(_errors(seen, name), level)
+        size, limits = (1, (-np.inf, np.inf)) if name == "saved" else (sums.n, (0, 1))
+        risked = seen[seen[f"{name}_v"] > 0]  # a day without an act keeps its promise whatever comes
+        ends = _ends(_errors(risked, name), level) if len(risked) >= least else (np.nan, np.nan)
         table[name], sd = sums[f"{name}_e"] / size, np.sqrt(sums[f"{name}_v"]) / size
-        table[f"{name}_low"], table[f"{name}_high"] = (table[name] + end * sd for end in ends)
+        for side, end in zip(("low", "high"), ends, strict=True):
+            table[f"{name}_{side}"] = (table[name] + end * sd).clip(*limits)
     return table
 
 # %% ../nbs/6_monitor/23_monitor.ipynb #54469ee2
@@ -398,17 +413,18 @@ def gap(
 ) -> pd.DataFrame:  # index days (1 or 7 labelled ones), measure; found, expected, z, p, alarm
     """How far bad flights (share), Brier score and savings (dollars) are from what the model promised for these flights.
 
-    `p`, `alarm`: as in `drift`, against how far the past's weeks were from their own promise. Windows that labelled days do not fill are left out.
-    Raises ValueError for fewer than 28 labelled days in the past, a level outside 0 to 1.
+    `p`, `alarm`: as in `drift`, against how far the past's weeks were from their own promise. NaN: most of the past's
+    windows could not stray (hardly anybody acted), so this measure has no level. Windows that labelled days do not fill
+    are left out. Raises ValueError for fewer than 28 labelled days in the past, a level or p outside 0 to 1, an act that
+    is not known.
     """
     _share(level)
-    seen, sums = (
-        _sums(x, decision)
-        for x in (_flights(past, "past", 4 * _WEEK), _flights(flights).dropna(subset="bad"))
-    )
+    seen = _sums(_flights(past, "past", 4 * _WEEK), decision)
+    sums = _sums(_flights(flights).dropna(subset="bad"), decision)
     strays = _strays(seen, np.random.default_rng(seed))
-    reach = {at: np.quantile(z, 1 - 1 / _RARE) for at, z in strays.items()}
-    largest = np.max([strays[at].max(axis=1) / reach[at] for at in strays], axis=0)
+    known = {at: np.median(z) > 0 for at, z in strays.items()}  # few windows that could stray know no level
+    reach = {at: np.quantile(z, 1 - 1 / _RARE) if known[at] else np.nan for at, z in strays.items()}
+    largest = np.fmax.reduce([strays[at].max(axis=1) / reach[at] for at in strays])
     rows = {at: _promise(sums.tail(at[0]).sum(), at[1], reach[at]) for at in strays if at[0] <= len(sums)}
     index = pd.MultiIndex.from_tuples(rows, names=["days", "measure"])
     table = pd.DataFrame(list(rows.values()), index, ["found", "expected", "z"], dtype=float)

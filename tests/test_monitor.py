@@ -29,6 +29,7 @@ from mlcourse.monitor import (
     usual,
 )
 from mlcourse.panel import gauges, report
+from mlcourse.report import money
 
 DECISION = Decision()
 KEY = ["carrier", "flight", "origin", "scheduled"]
@@ -125,7 +126,11 @@ def test_days_may_be_left_out_and_rows_lie_in_any_order():
         (lambda X, day: (X, [*day[:-1], pd.NaT]), "none missing"),
         (lambda X, day: (X, pd.DatetimeIndex(day).tz_localize("UTC")), "local dates"),
         (lambda X, day: (X, np.full(len(X), "Monday")), "local dates"),
-        (lambda X, day: (X.assign(at=day), day), "got moments in at"),
+        (lambda X, day: (X, np.repeat(np.arange(30), 80)), "day must be 2400 local dates"),
+        (lambda X, day: (X, np.repeat(np.arange(30.0), 80)), "day must be 2400 local dates"),
+        (lambda X, day: (X, day - day[0]), "day must be 2400 local dates"),
+        (lambda X, day: (X.assign(at=day), day), r"got datetime64\[.*\] in at: leave it out"),
+        (lambda X, day: (X.assign(wait=day - day[0]), day), r"got timedelta64\[.*\] in wait: leave it out"),
         (lambda X, day: (X.set_axis([0, 1, 2], axis=1), day), "named by texts, each once, got"),
         (
             lambda X, day: (X.set_axis(["heat", "wind", "heat"], axis=1), day),
@@ -213,6 +218,57 @@ def test_a_planted_shift_rings_where_it_is(past, name):
     table = drift(past, change(X), day)
     assert set(table[table.alarm].index.get_level_values("feature")) == {feature}
     assert set(table[table.alarm].test) <= tests
+
+
+def rain(X, dry=0.0):
+    """Four flights in five see the same value, `dry`, the least there is."""
+    rng = np.random.default_rng(len(X))
+    return np.where(rng.random(len(X)) < 0.8, dry, rng.gamma(2, 3, len(X)))
+
+
+BELOW = {
+    "-9999 for 0": (rain, lambda X: rain(X, -9999.0)),
+    "one flight was lower": (
+        lambda X: np.where(np.arange(len(X)) == 7, -1.0, rain(X)),
+        lambda X: rain(X, -9999.0),
+    ),
+    "a constant": (lambda X: 1.0, lambda X: 0.0),
+    "a bool": (lambda X: True, lambda X: False),
+}
+
+
+@pytest.mark.parametrize("name", BELOW)
+def test_what_lies_below_a_least_value_of_many_is_seen(name):
+    """Where the least value fills the first bin, lower ones are not counted as if they were it."""
+    was, becomes = BELOW[name]
+    X, day = made(40)
+    known, (X, day) = reference(X.assign(rain=was(X)), day, draws=200), made(7, 11)
+    assert not drift(known, X.assign(rain=was(X)), day).alarm.any()
+    table = drift(known, X.assign(rain=becomes(X)), day)
+    assert set(table[table.alarm].index) == {(1, "rain"), (7, "rain")}
+
+
+whole = lambda X: (X.heat // 10).astype(int)
+NAMES = {
+    "a hole in the week": (
+        lambda X: whole(X).astype("category"),
+        lambda X: whole(X).astype(float).mask(X.wind > 60),
+    ),
+    "a hole in the past": (lambda X: whole(X).astype(float).mask(X.wind > 60).astype("category"), whole),
+    "numbers as objects": (lambda X: X.heat.astype(object), lambda X: X.heat),
+    "numbers or None": (lambda X: X.heat.astype(object).mask(X.wind > 60, None), lambda X: X.heat),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_value_has_one_name_however_its_column_is_stored(name):
+    was, becomes = NAMES[name]
+    X, day = made(40)
+    known, (new, week) = reference(X.assign(kind=was(X)), day, draws=200), made(7, 11)
+    table = drift(known, new.assign(kind=becomes(new)), week)
+    assert not table.alarm.any() and (table.unknown == 0).all()
+    table = drift(known, new.assign(kind="other"), week)
+    assert table.alarm[7, "kind"] and table.unknown[7, "kind"] == 1
 
 
 def test_inputs_are_left_alone(past):
@@ -388,6 +444,11 @@ def test_performance_counts_what_is_known(log, came):
     for p in (-0.1, 1.1, np.nan):
         with pytest.raises(ValueError, match="probability of flights must be 0 to 1"):
             performance(table.assign(probability=p), DECISION)
+    for act in (np.nan, None, 2, pd.array([pd.NA] * len(table), dtype="boolean")):
+        with pytest.raises(ValueError, match="act of flights must be True or False in each row, got"):
+            performance(table.assign(act=act), DECISION)
+    for kind in (int, float, object, "boolean"):
+        pd.testing.assert_frame_equal(performance(table.assign(act=table.act.astype(kind)), DECISION), days)
 
 
 @pytest.fixture(scope="module")
@@ -441,8 +502,12 @@ def test_estimate_and_gap_refuse_what_cannot_be(tables):
                 call(new, past, DECISION, level=level)
     with pytest.raises(ValueError, match="past lacks bad"):
         estimate(new, past.drop(columns="bad"), DECISION)
-    with pytest.raises(ValueError, match="probability of past"):
-        gap(new, past.assign(probability=2), DECISION)
+    for call in (estimate, gap):
+        with pytest.raises(ValueError, match="probability of past"):
+            call(new, past.assign(probability=2), DECISION)
+        for act in (np.nan, None):
+            with pytest.raises(ValueError, match="act of past must be True or False in each row, got"):
+                call(new, past.assign(act=act), DECISION)
 
 
 def told(days, seed, storm):
@@ -481,6 +546,53 @@ def test_gap_rings_when_p_has_lost_its_meaning(tables):
     assert (gap(week, past, DECISION, seed=1).p - sound.p).abs().max() < 0.1
     assert list(gap(week[week.day < "2013-04-10"], past, DECISION).index.levels[0]) == [1]
     assert gap(week.assign(bad=np.nan), past, DECISION).empty
+
+
+first_day = lambda table: table.day == table.day.min()
+SHADOW = {"nobody acts": lambda t: False, "acts on the first day": lambda t: t.act & first_day(t)}
+SHADOW["one act"] = lambda t: first_day(t) & ~first_day(t).duplicated()
+MEASURES = ["bad", "brier", "saved"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", SHADOW)
+def test_a_past_in_which_hardly_anybody_acts_judges_the_rest(name):
+    """A measure that could not stray in the past has no level, and silences no other."""
+    past, new = told(40, 1, 0.4), told(14, 2, 0.4)
+    shadow = past.assign(act=SHADOW[name](past))
+    for flights in (new, new.assign(act=False)):
+        sound, lie = (
+            gap(t, shadow, DECISION) for t in (flights, flights.assign(probability=new.probability * 0.1))
+        )
+        assert not sound.alarm.any()
+        for table in (sound, lie):
+            assert table.p.isna().groupby("measure").all()[MEASURES].tolist() == [False, False, True]
+            assert table.p.drop("saved", level="measure").notna().all() and table.found.notna().all()
+        assert lie.alarm[7, "bad"] and lie.alarm[7, "brier"] and not lie.alarm[7, "saved"]
+    known, said = estimate(new, past, DECISION), estimate(new, shadow, DECISION)
+    assert said[["saved_low", "saved_high"]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(*(t.drop(columns=["saved_low", "saved_high"]) for t in (said, known)))
+
+
+def test_days_without_an_act_say_nothing_of_how_far_savings_stray():
+    """On two days in three nobody acts: the interval is that of the others, not narrower."""
+    past, new = told(90, 1, 0.4), told(14, 2, 0.4)
+    acts = past.day.dt.day_of_year % 3 == 0
+    some = estimate(new, past.assign(act=past.act & acts), DECISION)
+    pd.testing.assert_frame_equal(
+        some.filter(like="saved"), estimate(new, past[acts], DECISION).filter(like="saved")
+    )
+    assert (some.saved_low < some.saved).all() and (some.saved < some.saved_high).all()
+
+
+def test_the_interval_of_a_share_stays_a_share():
+    past, few = told(40, 1, 0.4), told(3, 2, 0.4).groupby("day").head(5)
+    for p in (0.02, 0.98):
+        said = estimate(few.assign(probability=p), past, DECISION)
+        for name in ("bad", "brier"):
+            low, value, high = (said[name + end] for end in ("_low", "", "_high"))
+            assert (low >= 0).all() and (low <= value).all() and (value <= high).all() and (high <= 1).all()
+    assert said.bad_high.max() == 1
 
 
 @pytest.fixture(scope="module")
@@ -597,11 +709,71 @@ def test_the_page_stands_by_itself(looked):
     assert regions and all(a["tabindex"] == "0" and a["aria-label"] for a in regions)
     ids = [a["id"] for _, a in read.tags if "id" in a]
     assert len(ids) == len(set(ids))
-    assert (
-        "1 broken rule, 2 drift alarms" in " ".join(read.words)
-        or "1 broken rule," in " ".join(read.words).lower()
-    )
+    found, rules, days, said, _ = looked
+    assert 'class="verdict no"' in page and len(rules) == 1 and found.alarm.sum() == 2
+    assert "1 broken rule, 2 drift alarms, no broken promises." in read.words
+    full = days[days.known == days.flights].join(said[["saved_low", "saved_high"]])
+    inside = ((full.saved_low <= full.saved) & (full.saved <= full.saved_high)).sum()
+    assert 0 < inside < len(full) < len(days)
+    assert f"interval: {inside} of {len(full)}." in page
     assert report(*looked) == report(*looked)
+
+
+def verdict(page):
+    """The class and the words of a page's verdict."""
+    kind = next(a["class"] for tag, a in Page(page).tags if a.get("class", "").startswith("verdict"))
+    return kind, page.split(f'<p class="{kind}"><strong>')[1].split("</strong>")[0]
+
+
+def test_what_was_not_judged_is_named_and_not_green(past, looked, two, normal):
+    found, _, days, said, promises = looked
+    quiet, sound = quality(two, normal), promises.assign(alarm=False)
+    X, day = made(7, 11, flights=30)
+    few, calm = drift(past, X, day), drift(past, *made(7, 3))
+    none = "No broken rules, no drift alarms, no broken promises."
+    assert verdict(report(calm, quiet, days, said, sound)) == ("verdict", none)
+    why = "drift of 1 day (too few flights), drift of 7 days (too few flights)"
+    assert verdict(report(few, quiet, days, said, sound)) == (
+        "verdict open",
+        f"No broken rules, no broken promises. Not judged: {why}.",
+    )
+    asked = "No broken rules, no drift alarms. Not judged: promises"
+    assert verdict(report(calm, quiet, days, said)) == ("verdict open", f"{asked}.")
+    assert verdict(report(calm, quiet, days, said, sound[:0])) == ("verdict open", f"{asked} (no labels).")
+    shadow = sound.assign(p=sound.p.where(sound.index.get_level_values("measure") != "saved"))
+    why = ", ".join(f"promise of saved over {w} (it hardly strayed in the past)" for w in ("1 day", "7 days"))
+    assert verdict(report(calm, quiet, days, said, shadow)) == ("verdict open", f"{none} Not judged: {why}.")
+    assert verdict(report(found, quiet, days)) == (
+        "verdict no",
+        "No broken rules, 2 drift alarms. Not judged: promises.",
+    )
+    broken = verdict(report(calm, quiet, days, said, sound.assign(alarm=True)))
+    assert broken == ("verdict no", "No broken rules, no drift alarms, 6 broken promises.")
+
+
+def test_the_page_says_which_labels_it_has(looked):
+    found, rules, days, *_ = looked
+    late = days.assign(known=days.known - days.known // 5, overdue=days.known // 5)
+    known, overdue, young = late.known.sum(), late.overdue.sum(), (days.flights - days.known).sum()
+    page = report(found, rules, late)
+    assert f"Flights: {known:,} known, {overdue:,} overdue, {young:,} not yet certain." in page
+    assert f"{known / late.flights.sum():.0%} of the labels are certain" in page and young > 0
+
+
+def test_the_page_says_what_the_money_is(looked):
+    found, rules, days, said, _ = looked
+    total, known = float(days.saved.sum()), f" on {days.known.sum():,} flights with a label"
+    assert total > 0 and f"{money(total)} saved{known}" in report(found, rules, days)
+    lost = report(found, rules, days.assign(saved=-days.saved))
+    assert (
+        f"{money(total)} lost{known}" in lost and f"{money(total)} lost so far" in lost and "-$" not in lost
+    )
+    some = report(found, rules, days, said[:2])
+    full = days[:2][(days.known == days.flights)[:2]].join(said[["saved_low", "saved_high"]])
+    inside = full.saved.between(full.saved_low, full.saved_high).sum()
+    assert len(full) and f"interval: {inside} of {len(full)}." in some
+    for unsaid in (said.assign(saved_low=np.nan, saved_high=np.nan), said[:0]):
+        assert "interval:" not in report(found, rules, days, unsaid)
 
 
 def test_the_page_without_anything_wrong(looked, two, normal):
@@ -623,25 +795,50 @@ def test_the_page_escapes_what_the_log_said(looked):
     assert "<script" not in page and "&lt;script&gt;" in page
 
 
-def test_gauges_are_prometheus_text(looked, tables):
-    matched_young = tables[1].assign(bad=np.nan)
-    found, rules, days, said, _ = looked
-    text = gauges(found, rules, days, said)
-    samples = {
-        (s.name, *sorted(s.labels.items())): s.value
-        for f in text_string_to_metric_families(text)
-        for s in f.samples
-    }
+def samples(text):
+    """Value of each sample, by its name and labels."""
+    families = text_string_to_metric_families(text)
+    return {(s.name, *sorted(s.labels.items())): s.value for f in families for s in f.samples}
+
+
+def test_gauges_are_prometheus_text(looked):
+    found, _, _, said, promises = looked
+    seen = samples(gauges(*looked))
     heat = (("days", "7"), ("feature", "heat"))
-    assert samples["mlcourse_drift_alarm", *heat] == 1
-    assert samples["mlcourse_drift_psi", *heat] == pytest.approx(found.psi[7, "heat"])
-    assert ("mlcourse_drift_chi2", *heat) not in samples
-    assert samples["mlcourse_broken", ("feature", "temp"), ("rule", "unit")] == 1
-    assert samples["mlcourse_day", ("measure", "flights")] == days.flights.iloc[-1]
-    assert samples["mlcourse_estimate", ("measure", "saved_low")] == pytest.approx(said.saved_low.iloc[-1])
-    young = gauges(performance=performance(matched_young, DECISION))
-    assert 'measure="known"} 0.0' in young and 'measure="saved"' not in young
+    assert seen["mlcourse_drift_alarm", *heat] == 1
+    assert seen["mlcourse_drift_psi", *heat] == pytest.approx(found.psi[7, "heat"])
+    assert ("mlcourse_drift_chi2", *heat) not in seen
+    assert seen["mlcourse_broken", ("feature", "temp"), ("rule", "unit")] == 1
+    assert seen["mlcourse_estimate", ("measure", "saved_low")] == pytest.approx(said.saved_low.iloc[-1])
+    for name in ("z", "p", "alarm"):
+        value = seen[f"mlcourse_gap_{name}", ("days", "7"), ("measure", "brier")]
+        assert value == pytest.approx(float(promises[name][7, "brier"]))
     assert not list(text_string_to_metric_families(gauges()))
     strange = found.rename(index={"heat": 'he"a\\t\n'}, level="feature")
     labels = [s.labels["feature"] for f in text_string_to_metric_families(gauges(strange)) for s in f.samples]
     assert 'he"a\\t\n' in labels
+
+
+def test_what_was_not_judged_has_no_sample(past, looked):
+    X, day = made(7, 11, flights=30)
+    promises = looked[-1].assign(p=np.nan)
+    seen = {name for name, *_ in samples(gauges(drift(past, X.assign(heat=500.0), day), gap=promises))}
+    assert {"mlcourse_drift_z", "mlcourse_gap_z"} <= seen
+    assert not seen & {f"mlcourse_{look}_{c}" for look in ("drift", "gap") for c in ("p", "alarm")}
+    assert not samples(gauges(gap=promises[:0]))
+
+
+def test_the_day_of_the_gauges_is_the_last_whose_labels_are_all_certain(log, came):
+    """At four in the afternoon today is open; an overdue label is no reason to wait, it may never come."""
+    days = performance(matched(log, came, DECISION, NOW), DECISION)
+    late = days.assign(known=days.known - 1, overdue=days.overdue + 1)
+    for table in (days, late):
+        seen = samples(gauges(performance=table))
+        whole = table[table.known + table.overdue == table.flights].iloc[-1]
+        assert len(table) > whole.name.day and days.known.iloc[-1] < days.flights.iloc[-1]
+        for name in ("flights", "known", "overdue", "saved"):
+            assert seen["mlcourse_day", ("measure", name)] == pytest.approx(whole[name])
+    assert not samples(gauges(performance=days.tail(1)))
+    nothing = samples(gauges(performance=days.assign(known=0, overdue=days.flights, saved=np.nan)))
+    assert nothing["mlcourse_day", ("measure", "known")] == 0
+    assert ("mlcourse_day", ("measure", "saved")) not in nothing
