@@ -313,10 +313,7 @@ def _judged(exercise: Exercise, answer: Any, seed: int, printed: Printed) -> tup
     except ToDo:
         return TO_DO, f"A ____ is left in `{exercise.name}`: put your code in its place."
     except TooLong as stuck:
-        return (
-            NOT_YET,
-            f"`{exercise.name}` was stopped after {stuck}",
-        )
+        return NOT_YET, f"`{exercise.name}` was stopped after {stuck}"
     except (Exception, SystemExit, MemoryError) as error:
         return NOT_YET, (
             f"The check could not use what your answer gave, so it is not judged: {type(error).__name__}: {error}. "
