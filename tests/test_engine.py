@@ -148,6 +148,9 @@ def test_what_the_failing_case_printed_is_told_first_of_all():
     assert (said.kind, said.printed) == (FRAGILE, "of 0\n")
     assert outcome(lambda flags: print("right") or RIGHT(flags)).printed == ""
     assert outcome(lambda flags: sum(flags)).printed == ""
+    quiet = lambda flags: print("an edge") if not len(flags) else 7
+    nameless = type("Nameless", (Share,), {"mistakes": ()})()
+    assert outcome(quiet, nameless).printed == "", "the case that failed was silent"
     assert outcome(lambda flags: print("here") or 1 / 0).printed == "here\n"
     assert outcome(lambda flags: print("x" * 500, end="")).printed == "x" * 500
     assert outcome(lambda flags: print("x" * 999)).printed == "x" * 500 + "…"

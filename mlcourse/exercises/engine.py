@@ -56,9 +56,9 @@ class ToDo(Exception):
 class Wrong(Exception):
     """The answer is wrong; the text is for the learner. `edge` names the case if the ordinary ones are right.
 
-    `printed` is what the answer printed in that case, if calls of other code came after it."""
+    `printed` is what the answer printed in that case; None: what it printed last."""
 
-    def __init__(self, message: str, edge: str = "", printed: str = ""):
+    def __init__(self, message: str, edge: str = "", printed: str | None = None):
         super().__init__(message)
         self.edge, self.printed = edge, printed
 
@@ -122,9 +122,8 @@ class Exercise:
         tried = zip(cases, got, want, strict=True)
         faults = [(f, g.printed) for case, g, w in tried if (f := self._fault(case, g, w))]
         if faults:
-            fault, printed = min(
-                faults, key=lambda f: bool(f[0].edge)
-            )  # an ordinary case speaks before an edge
+            # an ordinary case speaks before an edge
+            fault, printed = min(faults, key=lambda f: bool(f[0].edge))
             known = self._behaves_like(got, cases, want)
             raise Wrong(f"{known.message}\n{fault}" if known else str(fault), fault.edge, printed)
 
@@ -304,7 +303,7 @@ def _judged(exercise: Exercise, answer: Any, seed: int, printed: Printed) -> tup
         if exercise.changed:
             raise Wrong(CHANGED, "the caller uses its data again")
     except Wrong as wrong:
-        printed.head = wrong.printed or printed.head
+        printed.head = printed.head if wrong.printed is None else wrong.printed
         return (
             (FRAGILE, f"Right on ordinary cases, but not here: {wrong.edge}. {wrong}")
             if wrong.edge
